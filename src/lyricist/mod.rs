@@ -1,0 +1,14 @@
+//! The second model: a character-level LSTM that writes a stanza (a char-RNN: Karpathy, The
+//! Unreasonable Effectiveness of Recurrent Neural Networks, 2015; Graves 2013, arXiv 1308.0850).
+
+pub mod alphabet;
+pub mod char_rnn;
+pub mod prompt;
+pub mod sampling;
+pub mod writer;
+
+pub use alphabet::Alphabet;
+pub use char_rnn::{CharRnn, CharRnnConfig};
+pub use prompt::Prompt;
+pub use sampling::{Rng, SongOptions};
+pub use writer::{Lyricist, Song};

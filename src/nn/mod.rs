@@ -1,0 +1,18 @@
+//! Layers that burn lacks or has slow, and the arithmetic under them.
+//!
+//! Two ways lead through a recurrent network here. Training and GPU inference go through burn
+//! tensors ([`lstm`]); on a CPU, whole sequences are trained by [`recurrence`] and single steps
+//! are taken by [`cpu`], whose arithmetic gives the same bits on every machine and in the browser.
+
+pub mod compute;
+pub mod cpu;
+pub mod lstm;
+pub mod math;
+pub mod matrix;
+#[cfg(feature = "native")]
+pub mod recurrence;
+
+pub use compute::Compute;
+pub use cpu::{CpuLstm, CpuState};
+pub use lstm::{Lstm, LstmConfig, LstmState};
+pub use matrix::PackedMatrix;
