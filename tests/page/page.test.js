@@ -1,0 +1,343 @@
+/** The built page in a real browser: what a visitor can do, and what can go wrong. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+import { launch, openPage, whenProblem, whenReady, whenSung } from "./browser.js";
+import { DIST, serveSite } from "./site.js";
+
+const PICTURE = join(DIST, "samples", "raccoon.jpg");
+const SCREENSHOTS = new URL("screenshots/", import.meta.url).pathname;
+
+let browser;
+let site;
+
+before(async () => {
+  [browser, site] = await Promise.all([launch(), serveSite(), mkdir(SCREENSHOTS, { recursive: true })]);
+});
+
+after(async () => {
+  await browser?.close();
+  site?.close();
+});
+
+/** Opens a page for one test and closes it whatever happens. */
+async function withPage(options, work, where = site) {
+  const opened = await openPage(browser, where, options);
+  try {
+    await work(opened);
+  } finally {
+    await opened.close();
+  }
+}
+
+/** Runs `work` in the page with clients of its own, one for each device; the page's client stays out of it. */
+const inWorkers = (page, devices, work, argument) =>
+  page.evaluate(
+    async ([devices, work, argument]) => {
+      const app = document.querySelector("script[type=module]").src;
+      const { Client } = await import(new URL("protocol.js", app).href);
+      const models = new URL("models/", document.baseURI).href;
+      const clients = [];
+      try {
+        for (const device of devices) {
+          const client = new Client();
+          clients.push(client);
+          client.opened = await client.open({ device, models, fresh: false });
+        }
+        // The page's policy forbids eval, a module from a blob included: so the work is a function
+        // that the test has put into the page before.
+        return await window[work](clients, argument);
+      } finally {
+        for (const client of clients) client.close();
+      }
+    },
+    [devices, work, argument],
+  );
+
+/** Largest difference of two lists, as a share of the largest value. */
+function difference(a, b) {
+  assert.equal(a.length, b.length);
+  assert.ok(a.length > 0);
+  const scale = Math.max(...a.map(Math.abs));
+  return Math.max(...a.map((value, i) => Math.abs(value - b[i]))) / scale;
+}
+
+for (const [device, query] of [
+  ["cpu", "?device=cpu"],
+  // The emulated graphics card writes a few letters a second: a short song has to do.
+  ["webgpu", "?device=webgpu&max_chars=24"],
+]) {
+  test(`a picture becomes a song on ${device}`, async () => {
+    await withPage({ query }, async ({ page, assertQuiet }) => {
+      // Picked at once: the picture has to wait for the models.
+      await page.setInputFiles("#file", PICTURE);
+      const first = await whenSung(page);
+      assert.equal(await page.getAttribute("html", "data-device"), device);
+      assert.match(await page.textContent("#device"), device === "cpu" ? /CPU/ : /WebGPU/);
+      assert.match(first.caption, /\w+ \w+/);
+      assert.match(first.song, /\w+/);
+      assert.equal(first.status, "The song is done.");
+      assert.ok(await page.isVisible("#preview"));
+
+      await page.click("#another");
+      const second = await whenSung(page);
+      assert.equal(second.caption, first.caption);
+      assert.notEqual(second.song, first.song);
+      assertQuiet();
+    });
+  });
+}
+
+test("an emulated graphics card is left alone", async () => {
+  await withPage({}, async ({ page, assertQuiet }) => {
+    await whenReady(page);
+    assert.equal(await page.getAttribute("html", "data-device"), "cpu");
+    assert.match(await page.textContent("#device"), /^Runs on your CPU: .+\.$/);
+    assertQuiet();
+  });
+});
+
+test("samples, own words, temperature and seed", async () => {
+  await withPage({ query: "?device=cpu" }, async ({ page, assertQuiet }) => {
+    await page.click("#samples button >> nth=1");
+    const first = await whenSung(page);
+
+    await page.fill("#caption", "two children play in the snow");
+    await page.locator("#temperature").fill("0.4");
+    await page.click("summary");
+    await page.fill("#seed", "18446744073709551615");
+    await page.click("#again");
+    const second = await whenSung(page);
+    assert.equal(second.caption, "two children play in the snow");
+    assert.notEqual(second.song, first.song);
+    assert.match(await page.textContent("#numbers"), /temperature 0\.40, seed 18446744073709551615\./);
+
+    await page.click("#again");
+    assert.equal((await whenSung(page)).song, second.song);
+
+    await page.fill("#seed", "99999999999999999999");
+    await page.click("#again");
+    assert.match(await whenProblem(page), /no random seed/);
+    await page.click("#another");
+    assert.match((await whenSung(page)).song, /\w+/);
+    assert.ok(await page.isHidden("#problem"));
+    assertQuiet();
+  });
+});
+
+test("what is no picture gets a sentence, and the next picture works", async () => {
+  const jpeg = await readFile(PICTURE);
+  const bad = [
+    ["notes.jpg", Buffer.from("Buy milk. Call home. This is no picture.\n")],
+    ["cut.jpg", jpeg.subarray(0, jpeg.length / 3)],
+    ["empty.jpg", Buffer.alloc(0)],
+  ];
+  await withPage({ query: "?device=cpu" }, async ({ page, assertQuiet }) => {
+    for (const [name, buffer] of bad) {
+      await page.setInputFiles("#file", { name, mimeType: "image/jpeg", buffer });
+      const sentence = await whenProblem(page);
+      assert.match(sentence, new RegExp(`${name}.*\\.$`), sentence);
+      assert.equal(await page.getAttribute("#song", "data-state"), "empty");
+
+      await page.setInputFiles("#file", PICTURE);
+      await whenSung(page);
+      assert.ok(await page.isHidden("#problem"));
+    }
+    assertQuiet();
+  });
+});
+
+test("stop ends the song while it is written", async () => {
+  await withPage({ query: "?device=webgpu&max_chars=2000" }, async ({ page, assertQuiet }) => {
+    await page.setInputFiles("#file", PICTURE);
+    await page.waitForFunction(() => document.getElementById("song").textContent.length > 3, null, { timeout: 120_000 });
+    await page.click("#stop");
+    const { song, status } = await whenSung(page, 10_000);
+    assert.equal(status, "Stopped.");
+    assert.ok(song.length < 500, song);
+    assertQuiet();
+  });
+});
+
+test("stop ends the song while it is shown", async () => {
+  const context = { reducedMotion: "no-preference" };
+  await withPage({ query: "?device=cpu", context }, async ({ page, assertQuiet }) => {
+    await page.setInputFiles("#file", PICTURE);
+    await page.waitForFunction(() => document.getElementById("song").textContent.length > 3, null, { timeout: 120_000 });
+    await page.click("#stop");
+    const { song, status } = await whenSung(page, 2_000);
+    assert.equal(status, "Stopped.");
+    assert.ok(song.length < 60, song);
+    assertQuiet();
+  });
+});
+
+test("nothing moves while the page loads", async () => {
+  await withPage({ query: "?device=cpu" }, async ({ page }) => {
+    await whenReady(page);
+    const shift = await page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          let sum = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) sum += entry.value;
+          }).observe({ type: "layout-shift", buffered: true });
+          setTimeout(() => resolve(sum), 200);
+        }),
+    );
+    assert.ok(shift < 0.005, `layout shift ${shift}`);
+  });
+});
+
+test("a damaged model is noticed", async () => {
+  const damaged = await serveSite({
+    alter(path, body) {
+      if (path !== "models/lyricist/tensors.safetensors") return body;
+      const copy = Buffer.from(body);
+      copy[copy.length >> 1] ^= 1;
+      return copy;
+    },
+  });
+  try {
+    await withPage(
+      { query: "?device=cpu" },
+      async ({ page, assertQuiet }) => {
+        assert.match(await whenProblem(page), /tensors\.safetensors of the model lyricist is damaged/);
+        assert.ok(await page.isVisible("#retry"));
+        assertQuiet();
+      },
+      damaged,
+    );
+  } finally {
+    damaged.close();
+  }
+});
+
+test("a download that fails can be tried again", async () => {
+  let broken = true;
+  const flaky = await serveSite({
+    alter: (path, body) => (broken && path === "models/captioner/tensors.safetensors" ? null : body),
+  });
+  try {
+    await withPage(
+      { query: "?device=cpu" },
+      async ({ page }) => {
+        await page.setInputFiles("#file", PICTURE);
+        assert.match(await whenProblem(page), /captioner\/tensors\.safetensors could not be downloaded/);
+        broken = false;
+        await page.click("#retry");
+        // The picture has waited.
+        assert.match((await whenSung(page)).song, /\w+/);
+        assert.ok(await page.isHidden("#problem"));
+      },
+      flaky,
+    );
+  } finally {
+    flaky.close();
+  }
+});
+
+test("a crash of the worker is told, and the songwriter starts again", async () => {
+  await withPage({ query: "?device=cpu" }, async ({ page, complaints }) => {
+    await page.setInputFiles("#file", PICTURE);
+    await whenSung(page);
+    await page.workers()[0].evaluate(() => {
+      // What a panic looks like from JavaScript.
+      setTimeout(() => {
+        throw new WebAssembly.RuntimeError("unreachable");
+      });
+    });
+    assert.match(await whenProblem(page), /started again/);
+    await page.setInputFiles("#file", PICTURE);
+    await page.waitForSelector("#problem", { state: "hidden" });
+    assert.match((await whenSung(page)).song, /\w+/);
+    assert.ok(complaints.length > 0, "the console has the details");
+  });
+});
+
+test("both devices think the same", async () => {
+  await withPage({ query: "?device=cpu" }, async ({ page, assertQuiet }) => {
+    await whenReady(page);
+    await page.evaluate(() => {
+      window.think = async (clients, picture) => {
+        const bytes = new Uint8Array(await (await fetch(picture)).arrayBuffer());
+        const thoughts = [];
+        for (const client of clients) {
+          thoughts.push({
+            device: client.opened.device,
+            features: [...(await client.pictureFeatures(bytes, "picture"))],
+            logits: [...(await client.lyricistLogits("The river and the "))],
+          });
+        }
+        return thoughts;
+      };
+    });
+    const [cpu, gpu] = await inWorkers(page, ["cpu", "webgpu"], "think", "samples/raccoon.jpg");
+    assert.deepEqual([cpu.device, gpu.device], ["cpu", "webgpu"]);
+    const [logits, features] = [difference(cpu.logits, gpu.logits), difference(cpu.features, gpu.features)];
+    console.log(`CPU and WebGPU differ by ${logits.toExponential(1)} (logits), ${features.toExponential(1)} (features)`);
+    assert.ok(logits < 1e-2, `logits differ by ${logits}`);
+    assert.ok(features < 1e-2, `features differ by ${features}`);
+    assertQuiet();
+  });
+});
+
+test("the command line and the page write the same songs", { skip: !process.env.SONGWRITER_BIN }, async () => {
+  const seeds = Array.from({ length: 10 }, (_, i) => String(i + 1));
+  const temperature = 0.8;
+  const run = promisify(execFile);
+  const native = [];
+  for (const seed of seeds) {
+    const { stdout } = await run(
+      process.env.SONGWRITER_BIN,
+      ["write", PICTURE, "--random-seed", seed, "-t", String(temperature), "--json"],
+      { cwd: new URL("../..", import.meta.url).pathname },
+    );
+    const { caption, song } = JSON.parse(stdout);
+    native.push({ caption, song });
+  }
+  await withPage({ query: "?device=cpu" }, async ({ page, assertQuiet }) => {
+    await whenReady(page);
+    await page.evaluate(() => {
+      window.writeAll = async ([client], { picture, seeds, temperature }) => {
+        const bytes = new Uint8Array(await (await fetch(picture)).arrayBuffer());
+        const { caption } = await client.caption(bytes, "picture", 3);
+        const songs = [];
+        for (const random_seed of seeds) {
+          const { max_chars } = client.opened;
+          const { text } = await client.write({ caption, temperature, random_seed, max_chars });
+          songs.push({ caption, song: text });
+        }
+        return songs;
+      };
+    });
+    const argument = { picture: "samples/raccoon.jpg", seeds, temperature };
+    assert.deepEqual(await inWorkers(page, ["cpu"], "writeAll", argument), native);
+    assertQuiet();
+  });
+});
+
+for (const [width, height] of [
+  [390, 844],
+  [1440, 900],
+]) {
+  for (const colorScheme of ["light", "dark"]) {
+    test(`fits ${width} x ${height}, ${colorScheme}`, async () => {
+      const context = { viewport: { width, height }, colorScheme, isMobile: width < 500, hasTouch: width < 500 };
+      await withPage({ query: "?device=cpu", context }, async ({ page, assertQuiet }) => {
+        await whenReady(page);
+        const name = (what) => join(SCREENSHOTS, `${width}x${height}-${colorScheme}-${what}.png`);
+        await page.screenshot({ path: name("start") });
+        await page.setInputFiles("#file", PICTURE);
+        await whenSung(page);
+        await page.screenshot({ path: name("song"), fullPage: true });
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(overflow <= 0, `${overflow} pixels too wide`);
+        assertQuiet();
+      });
+    });
+  }
+}

@@ -1,0 +1,12 @@
+/**
+ * Pictures shipped with the page, in `samples/` beside `index.html`.
+ * @type {ReadonlyArray<{file: string, label: string}>}
+ */
+export const samples = [
+  { file: "raccoon.jpg", label: "A raccoon" },
+  { file: "cat.jpg", label: "A cat" },
+  { file: "coffee.jpg", label: "A cup of coffee" },
+  { file: "astronaut.jpg", label: "An astronaut" },
+  { file: "photographer.jpg", label: "A photographer" },
+  { file: "rocket.jpg", label: "A rocket" },
+];
