@@ -1,1 +1,7 @@
-fn main() {}
+//! The `songwriter` command: parse, run, print the error, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    songwriter::cli::run()
+}

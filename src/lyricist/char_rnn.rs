@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::lstm::{Lstm, LstmConfig, LstmState, initial_bias, recurrence, uniform};
+use crate::nn::lstm::{Lstm, LstmConfig, LstmState, initial_bias, random, recurrence, uniform};
 use crate::nn::{CpuLstm, CpuState, PackedMatrix, cpu::LayerWeights};
 use crate::weights::Tensors;
 
@@ -58,13 +58,10 @@ impl CharRnnConfig {
     /// A network with random weights.
     pub fn init(&self, device: &Device) -> CharRnn {
         let (v, h) = (self.alphabet_size, self.hidden_size);
-        let table = uniform([v, 4 * h], h, device).map(|t| {
-            // The bias of the first layer lives in every row of the table.
-            let bias = initial_bias(h, &t.device()).unsqueeze();
-            (t + bias).detach().require_grad()
-        });
+        // The bias of the first layer lives in every row of the table.
+        let table = random([v, 4 * h], h, device) + initial_bias(h, device).unsqueeze();
         CharRnn {
-            table,
+            table: Param::from_tensor(table),
             recurrent: uniform([h, 4 * h], h, device),
             upper: (1..self.layers).map(|_| LstmConfig { input_size: h, hidden_size: h }.init(device)).collect(),
             output: uniform([h, v], h, device),

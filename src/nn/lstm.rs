@@ -57,8 +57,13 @@ impl LstmConfig {
 
 /// A parameter drawn uniformly from +-1/sqrt(fan).
 pub fn uniform<const D: usize>(shape: [usize; D], fan: usize, device: &Device) -> Param<Tensor<D>> {
+    Param::from_tensor(random(shape, fan, device))
+}
+
+/// Values drawn uniformly from +-1/sqrt(fan).
+pub fn random<const D: usize>(shape: [usize; D], fan: usize, device: &Device) -> Tensor<D> {
     let bound = 1.0 / (fan as f64).sqrt();
-    Param::from_tensor(Tensor::random(shape, Distribution::Uniform(-bound, bound), device))
+    Tensor::random(shape, Distribution::Uniform(-bound, bound), device)
 }
 
 /// `[4 hidden_size]`: one for the forget gates, zero for the others.
@@ -133,7 +138,7 @@ mod tests {
     const INPUT: usize = 4;
     const HIDDEN: usize = 6;
 
-    fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    fn draw<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
         Tensor::random(shape, Distribution::Uniform(-0.8, 0.8), device)
     }
 
@@ -152,7 +157,7 @@ mod tests {
     fn agrees_with_the_layer_of_burn() {
         let device = Device::flex();
         let ours = LstmConfig { input_size: INPUT, hidden_size: HIDDEN }.init(&device);
-        let bias = random([4 * HIDDEN], &device);
+        let bias = draw([4 * HIDDEN], &device);
         let ours = Lstm { bias: Param::from_tensor(bias), ..ours };
         let mut theirs = burn::nn::LstmConfig::new(INPUT, HIDDEN, true).with_batch_first(false).init(&device);
         let gates = [&mut theirs.input_gate, theirs.forget_gate.as_mut().unwrap(), &mut theirs.output_gate, &mut theirs.cell_gate];
@@ -163,7 +168,7 @@ mod tests {
             gate.input_transform.bias = Some(Param::from_tensor(ours.bias.val().narrow(0, k * HIDDEN, HIDDEN)));
             gate.hidden_transform.bias = Some(Param::from_tensor(Tensor::zeros([HIDDEN], &device)));
         }
-        let x = random([TIME, BATCH, INPUT], &device);
+        let x = draw([TIME, BATCH, INPUT], &device);
         let (expected, _) = theirs.forward(x.clone(), None);
         assert_close(&values(ours.forward(x)), &values(expected), 1e-5, "outputs");
     }
@@ -173,7 +178,7 @@ mod tests {
         let device = Device::flex();
         let layers: Vec<Lstm> =
             (0..2).map(|_| LstmConfig { input_size: HIDDEN, hidden_size: HIDDEN }.init(&device)).collect();
-        let x = random([TIME, BATCH, HIDDEN], &device);
+        let x = draw([TIME, BATCH, HIDDEN], &device);
         let expected = values(layers[1].forward(layers[0].forward(x.clone())));
 
         let weights: Vec<[Vec<f32>; 3]> = layers
@@ -217,8 +222,8 @@ mod tests {
     #[test]
     fn hand_written_gradient_agrees_with_autodiff() {
         let device = Device::flex().autodiff();
-        let gates = random([TIME, BATCH, 4 * HIDDEN], &device).require_grad();
-        let weights = random([HIDDEN, 4 * HIDDEN], &device).require_grad();
+        let gates = draw([TIME, BATCH, 4 * HIDDEN], &device).require_grad();
+        let weights = draw([HIDDEN, 4 * HIDDEN], &device).require_grad();
         let run = |f: &dyn Fn(Tensor<3>, Tensor<2>) -> Tensor<3>| {
             let outputs = f(gates.clone(), weights.clone());
             let grads = loss(outputs.clone()).backward();
@@ -234,8 +239,8 @@ mod tests {
     fn hand_written_gradient_agrees_with_finite_differences() {
         let device = Device::flex().autodiff();
         let shapes = ([TIME, BATCH, 4 * HIDDEN], [HIDDEN, 4 * HIDDEN]);
-        let gates = random(shapes.0, &device).require_grad();
-        let weights = random(shapes.1, &device).require_grad();
+        let gates = draw(shapes.0, &device).require_grad();
+        let weights = draw(shapes.1, &device).require_grad();
         let grads = loss(recurrence(gates.clone(), weights.clone())).backward();
         let found = [values(gates.grad(&grads).unwrap()), values(weights.grad(&grads).unwrap())];
         let base = [values(gates.inner()), values(weights.inner())];

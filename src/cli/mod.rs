@@ -1,0 +1,116 @@
+//! The command line. One file a subcommand; arguments are checked here once and handed on typed.
+
+pub mod progress;
+pub mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::tensor::Device;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::error::{Error, Result};
+
+/// Write a song about a picture, and train the two networks that do it.
+#[derive(Debug, Parser)]
+#[command(name = "songwriter", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train one of the two networks on your own data
+    #[command(subcommand)]
+    Train(train::Train),
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceKind {
+    /// The processor
+    Cpu,
+    /// A GPU through Vulkan (a build with --features vulkan)
+    Vulkan,
+    /// An NVIDIA GPU through CUDA (a build with --features cuda)
+    Cuda,
+}
+
+impl DeviceKind {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// This build was made without it.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::flex()),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => Ok(Device::vulkan(Default::default())),
+            #[cfg(not(feature = "vulkan"))]
+            Self::Vulkan => Err(missing("vulkan")),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Ok(Device::cuda(0)),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda => Err(missing("cuda")),
+        }
+    }
+}
+
+#[cfg(not(all(feature = "vulkan", feature = "cuda")))]
+fn missing(feature: &str) -> Error {
+    Error::Usage(format!(
+        "This songwriter was built without {feature}. Build it with: cargo build --release --features {feature}"
+    ))
+}
+
+/// Parses the arguments, runs the command and gives the exit code: 0 when all went well, 2 when
+/// something was wrong with what was given, 130 when the user stopped it.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too; clap knows which stream each belongs to.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let done = match arguments.command {
+        Command::Train(command) => on_interrupt(&stop).and_then(|()| train::run(&command, &stop)),
+    };
+    match done {
+        Ok(()) if stop.load(Ordering::Relaxed) => ExitCode::from(130),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("songwriter: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The first Ctrl-C asks the work to save and leave; the second leaves at once.
+fn on_interrupt(stop: &Arc<AtomicBool>) -> Result<()> {
+    let stop = Arc::clone(stop);
+    ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nStopping after this update; press Ctrl-C again to leave at once.");
+    })
+    .map_err(|e| Error::Usage(format!("Ctrl-C can't be watched for: {e}")))
+}
+
+/// Where trained models are looked for: `--models`, else `models` here, else `models` beside the
+/// sources that this program was built from.
+pub fn models_folder(given: Option<&PathBuf>) -> PathBuf {
+    if let Some(folder) = given {
+        return folder.clone();
+    }
+    let here = PathBuf::from("models");
+    let home = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/models"));
+    if !here.is_dir() && home.is_dir() { home } else { here }
+}

@@ -1,0 +1,80 @@
+//! Progress of long work: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::training::Progress;
+
+/// Between plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(20);
+
+/// Shows where a training run stands.
+#[derive(Debug)]
+pub struct TrainingDisplay {
+    bar: Option<ProgressBar>,
+    last: Option<Instant>,
+}
+
+impl TrainingDisplay {
+    /// A bar if the terminal can show one.
+    pub fn new() -> Self {
+        Self { bar: std::io::stderr().is_terminal().then(bar), last: None }
+    }
+
+    /// Shows the news.
+    pub fn show(&mut self, p: &Progress<'_>) {
+        let score = p.score.map(|s| format!("{} {s:.4} (best {:.4})", p.score_name, p.best.unwrap_or(s)));
+        let news = format!(
+            "loss {:.3} bits  {}{:.0} {}/s",
+            p.loss_bits,
+            score.map(|s| s + "  ").unwrap_or_default(),
+            p.speed,
+            p.unit_name
+        );
+        if let Some(bar) = &self.bar {
+            bar.set_length(p.steps as u64);
+            bar.set_position(p.step as u64);
+            bar.set_message(format!("{news}  {} left", duration(p.seconds_left)));
+            if p.validated {
+                bar.println(format!("{:>7}  {news}", p.step));
+            }
+        } else if p.validated || p.step == 1 || self.last.is_none_or(|t| t.elapsed() > LINE_EVERY) {
+            self.last = Some(Instant::now());
+            eprintln!("{}/{}  {news}  {} left", p.step, p.steps, duration(p.seconds_left));
+        }
+    }
+}
+
+impl Default for TrainingDisplay {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {wide_msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// "3 h 05 min", "4 min 10 s", "12 s".
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.max(0.0) as u64;
+    match (s / 3600, s / 60 % 60, s % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s:02} s"),
+        (h, m, _) => format!("{h} h {m:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn durations_are_for_people() {
+        let said = [5.9, 250.0, 11_100.0].map(super::duration);
+        assert_eq!(said, ["5 s", "4 min 10 s", "3 h 05 min"]);
+    }
+}

@@ -1,0 +1,234 @@
+//! Songs from CSV files, cut into stanzas.
+//!
+//! A file has a header with a column `lyrics` (or `text`, or one that is named), in which lines
+//! are separated by newlines and stanzas by blank lines; `artist` and `title` may stand beside
+//! it. Files whose name ends in `.gz` are unpacked on the way.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Stanzas longer than this many characters are cut at a line's end.
+const MAX_STANZA: usize = 480;
+/// Stanzas shorter than this many characters are headings or slips rather than verse.
+const MIN_STANZA: usize = 12;
+
+/// Stanzas with where they come from.
+#[derive(Debug, Default)]
+pub struct Lyrics {
+    /// Names of the sources (artists, or files where no artist is named).
+    pub sources: Vec<String>,
+    /// The stanzas: source index and text, lines separated by newlines.
+    pub stanzas: Vec<(usize, String)>,
+}
+
+impl Lyrics {
+    /// Reads CSV files, one after the other.
+    ///
+    /// # Errors
+    /// A file is missing, is no CSV with such a column (file and row are named), or all of them
+    /// together hold no lyrics.
+    pub fn read(files: &[PathBuf], column: Option<&str>) -> Result<Self> {
+        let mut lyrics = Self::default();
+        let mut known = std::collections::HashMap::new();
+        let mut seen = BTreeSet::new();
+        for file in files {
+            lyrics.read_file(file, column, &mut known, &mut seen)?;
+        }
+        if lyrics.stanzas.is_empty() {
+            let names: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
+            return Err(Error::Data(format!(
+                "There are no lyrics in {}. Give CSV files with a header and a column named lyrics.",
+                names.join(", ")
+            )));
+        }
+        Ok(lyrics)
+    }
+
+    fn read_file(
+        &mut self,
+        path: &Path,
+        column: Option<&str>,
+        known: &mut std::collections::HashMap<String, usize>,
+        seen: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(Error::io(path))?;
+        let packed = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
+        let reader: Box<dyn Read> = if packed {
+            Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file)))
+        } else {
+            Box::new(BufReader::new(file))
+        };
+        let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+        let header = csv.headers().map_err(|e| Error::Data(format!("{name}: {e}")))?.clone();
+        let find = |wanted: &str| header.iter().position(|h| h.trim().eq_ignore_ascii_case(wanted));
+        let text_column = match column {
+            Some(wanted) => find(wanted),
+            None => find("lyrics").or_else(|| find("text")),
+        };
+        let text_column = text_column.ok_or_else(|| {
+            let columns: Vec<&str> = header.iter().collect();
+            let wanted = column.unwrap_or("lyrics (or text)");
+            Error::Data(if header.iter().all(|h| h.trim().is_empty()) {
+                format!("{name} is empty: a CSV file with a header and a column named {wanted} is wanted.")
+            } else {
+                format!(
+                    "{name} has no column {wanted}; its header reads: {}. Name the column with --column.",
+                    columns.join(", ")
+                )
+            })
+        })?;
+        let artist_column = find("artist");
+        for (row, record) in csv.records().enumerate() {
+            let record = record.map_err(|e| Error::Data(format!("{name}, record {}: {e}", row + 2)))?;
+            let text = record.get(text_column).ok_or_else(|| {
+                Error::Data(format!("{name}, record {}: there is no column {} in it", row + 2, text_column + 1))
+            })?;
+            let artist = artist_column.and_then(|c| record.get(c)).filter(|a| !a.trim().is_empty());
+            let source = artist.unwrap_or(&name).trim().to_string();
+            let source = *known.entry(source.clone()).or_insert_with(|| {
+                self.sources.push(source);
+                self.sources.len() - 1
+            });
+            for stanza in stanzas(text) {
+                // The same stanza again (a chorus, a second edition) teaches nothing new, and
+                // would stand on both sides of a split.
+                if seen.insert(stanza.clone()) {
+                    self.stanzas.push((source, stanza));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Splits by source, so that nobody whose verse is measured was trained on: `percent` of the
+    /// sources, at least one, the same ones in every run, are held out. If all is from one source,
+    /// its last stanzas are. Returns (train, held out).
+    pub fn split(&self, percent: usize) -> (Vec<&str>, Vec<&str>) {
+        let share = |n: usize| (n * percent).div_ceil(100).max(1);
+        let all = || self.stanzas.iter().map(|(_, text)| text.as_str());
+        if self.sources.len() < 2 {
+            let kept = self.stanzas.len().saturating_sub(share(self.stanzas.len()));
+            return (all().take(kept).collect(), all().skip(kept).collect());
+        }
+        let mut order: Vec<usize> = (0..self.sources.len()).collect();
+        order.sort_by_key(|&i| fnv1a(self.sources[i].as_bytes()));
+        let held: BTreeSet<usize> = order.into_iter().take(share(self.sources.len())).collect();
+        let part = |side: bool| {
+            let chosen = self.stanzas.iter().filter(|(s, _)| held.contains(s) == side);
+            chosen.map(|(_, text)| text.as_str()).collect()
+        };
+        (part(false), part(true))
+    }
+}
+
+/// Cuts a song into stanzas of at most [`MAX_STANZA`] characters, lines trimmed.
+pub fn stanzas(text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut current = String::new();
+    let mut finish = |current: &mut String| {
+        let stanza = std::mem::take(current);
+        if stanza.chars().count() >= MIN_STANZA {
+            out.push(stanza);
+        }
+    };
+    for line in text.lines() {
+        let line = line.trim();
+        let full = current.len() + line.len() > MAX_STANZA;
+        if (line.is_empty() || full) && !current.is_empty() {
+            finish(&mut current);
+        }
+        if !line.is_empty() {
+            if !current.is_empty() {
+                current.push('\n');
+            }
+            current.push_str(line);
+        }
+    }
+    finish(&mut current);
+    out
+}
+
+/// FNV-1a, 64 bits (Fowler, Noll & Vo): a hash that never changes between versions.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn songs_become_stanzas() {
+        let (_dir, path) = file(
+            "a.csv",
+            b"artist,lyrics\nAnn,\"First line here\nsecond line\n\n\nOther stanza of it\n\nx\"\nBob,\"Other stanza of it\"\n",
+        );
+        let lyrics = Lyrics::read(&[path], None).unwrap();
+        let texts: Vec<_> = lyrics.stanzas.iter().map(|(s, t)| (*s, t.as_str())).collect();
+        assert_eq!(texts, [(0, "First line here\nsecond line"), (0, "Other stanza of it")]);
+        assert_eq!(lyrics.sources, ["Ann", "Bob"]);
+    }
+
+    #[test]
+    fn packed_files_are_read() {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(b"text\n\"Sing a song of sixpence\"\n").unwrap();
+        let (_dir, path) = file("a.csv.gz", &gz.finish().unwrap());
+        assert_eq!(Lyrics::read(&[path], None).unwrap().stanzas.len(), 1);
+    }
+
+    #[test]
+    fn long_stanzas_are_cut_at_a_line() {
+        let line = "x".repeat(100);
+        let parts = stanzas(&[line.as_str(); 9].join("\n"));
+        assert_eq!(parts.iter().map(String::len).collect::<Vec<_>>(), [403, 403, 100]);
+    }
+
+    #[test]
+    fn bad_files_are_named() {
+        for (content, says) in [
+            (&b""[..], "is empty"),
+            (b"lyrics\n", "no lyrics"),
+            (b"a;b\n1;2\n", "no column lyrics"),
+            (b"lyrics\n\xff\xfe\n", "record 2"),
+        ] {
+            let (_dir, path) = file("bad.csv", content);
+            let error = Lyrics::read(&[path], None).unwrap_err().to_string();
+            assert!(error.contains("bad.csv") && error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_on_one_side_only() {
+        let lyrics = Lyrics {
+            sources: (0..200).map(|i| format!("artist {i}")).collect(),
+            stanzas: (0..200).flat_map(|i| (0..3).map(move |k| (i, format!("{i} {k}")))).collect(),
+        };
+        let (train, held) = lyrics.split(10);
+        let who = |part: &[&str]| part.iter().map(|t| t.split(' ').next().unwrap().to_string()).collect::<BTreeSet<_>>();
+        assert!(who(&train).is_disjoint(&who(&held)));
+        assert_eq!(who(&held).len(), 20);
+        assert_eq!(train.len() + held.len(), 600);
+    }
+
+    #[test]
+    fn one_source_alone_is_split_by_stanzas() {
+        let stanzas = (0..10).map(|k| (0, k.to_string())).collect();
+        let lyrics = Lyrics { sources: vec!["Ann".into()], stanzas };
+        let (train, held) = lyrics.split(20);
+        assert_eq!((train.len(), held), (8, vec!["8", "9"]));
+    }
+}

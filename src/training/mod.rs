@@ -1,0 +1,7 @@
+//! Training: the loop that both models share, its checkpoints, and a file for each model.
+
+pub mod checkpoint;
+pub mod lyricist;
+pub mod runner;
+
+pub use runner::{Outcome, Progress, Settings, Task, train};
