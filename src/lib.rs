@@ -1,5 +1,6 @@
 //! From a picture to a song.
 pub mod error;
+pub mod picture;
 pub mod weights;
 
 pub use error::{Error, Result};
