@@ -1,4 +1,5 @@
 //! From a picture to a song.
+pub mod captioner;
 pub mod error;
 pub mod picture;
 pub mod weights;
