@@ -3,3 +3,4 @@
 pub mod encoder;
 #[cfg(feature = "native")]
 pub mod import;
+pub mod words;

@@ -1,0 +1,3 @@
+//! What the models are trained on and measured with.
+
+pub mod flickr8k;
