@@ -2,5 +2,7 @@
 
 pub mod encoder;
 #[cfg(feature = "native")]
+pub mod features;
+#[cfg(feature = "native")]
 pub mod import;
 pub mod words;
