@@ -34,7 +34,9 @@ pub enum Error {
         limit: u64,
     },
     /// A model folder lacks a file.
-    #[error("no {file} in the model folder {folder}. Give a folder that holds trained models with --models DIR.")]
+    #[error(
+        "no {file} in the model folder {folder}. Give a folder that holds trained models with --models DIR."
+    )]
     ModelMissing {
         /// Folder that was looked into.
         folder: String,

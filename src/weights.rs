@@ -13,6 +13,8 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -103,7 +105,10 @@ impl ModelFiles {
             let missing = || Error::ModelMissing { folder: name.clone(), file: file.into() };
             let size = std::fs::metadata(&path).map_err(|_| missing())?.len();
             if size > MAX_FILE {
-                return Err(Error::model(&name, format!("{file} is {size} bytes, too large for a model file")));
+                return Err(Error::model(
+                    &name,
+                    format!("{file} is {size} bytes, too large for a model file"),
+                ));
             }
             std::fs::read(&path).map_err(Error::io(path))
         };
@@ -114,7 +119,10 @@ impl ModelFiles {
         for entry in listed.files {
             // A manifest is data: it must not make us read outside its folder.
             if entry.path.contains(['/', '\\']) || entry.path.starts_with('.') {
-                return Err(Error::model(&name, format!("its {MANIFEST} names {:?}, which is no plain file name", entry.path)));
+                return Err(Error::model(
+                    &name,
+                    format!("its {MANIFEST} names {:?}, which is no plain file name", entry.path),
+                ));
             }
             let bytes = read(&entry.path)?;
             files.insert(entry.path, bytes);
@@ -128,10 +136,10 @@ impl ModelFiles {
     /// # Errors
     /// The manifest does not list it.
     pub fn bytes(&self, file: &str) -> Result<&[u8]> {
-        self.files.get(file).map(Vec::as_slice).ok_or_else(|| Error::ModelMissing {
-            folder: self.manifest.name.clone(),
-            file: file.into(),
-        })
+        self.files
+            .get(file)
+            .map(Vec::as_slice)
+            .ok_or_else(|| Error::ModelMissing { folder: self.manifest.name.clone(), file: file.into() })
     }
 
     /// One file read as JSON.
@@ -152,6 +160,22 @@ impl ModelFiles {
     }
 }
 
+/// How a tensor's values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    Single,
+    /// 16-bit floats; a value past 65,504 saturates.
+    Half,
+    /// 16-bit integers and one 32-bit float for each index of the first axis, the largest
+    /// magnitude there being 32,767. As small as [`Precision::Half`] and closer to the values, about
+    /// five times so where a filter's weights are of one size, for no bits go into exponents.
+    Steps,
+}
+
+/// What is added to the name of a tensor of [`Precision::Steps`] to name its scales.
+const SCALE: &str = ".scale";
+
 /// Named weights in single precision, row-major.
 #[derive(Debug, Clone, Default)]
 pub struct Tensors {
@@ -165,25 +189,52 @@ impl Tensors {
         Self { model: model.into(), map: BTreeMap::new() }
     }
 
-    /// Reads a safetensors file of f16 or f32 tensors.
+    /// Reads a safetensors file of f16, f32 or (with their scales, see [`Precision::Steps`]) i16
+    /// tensors.
     ///
     /// # Errors
     /// The bytes are no such file.
     pub fn from_safetensors(model: &str, bytes: &[u8]) -> Result<Self> {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|e| Error::model(model, format!("its {TENSORS} can't be read: {e}")))?;
+        let single = |data: &[u8]| -> Vec<f32> {
+            data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+        };
         let mut tensors = Self::new(model);
         for (name, view) in file.tensors() {
             let data = view.data();
             let values = match view.dtype() {
-                Dtype::F16 => data
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .map(|b| f16::from_le_bytes(*b).to_f32())
-                    .collect(),
-                Dtype::F32 => data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-                other => return Err(Error::model(model, format!("tensor {name} is of type {other:?}, not f16 or f32"))),
+                Dtype::F16 => {
+                    data.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+                }
+                Dtype::F32 if name.ends_with(SCALE) => continue,
+                Dtype::F32 => single(data),
+                Dtype::I16 => {
+                    let scales = file
+                        .tensor(&format!("{name}{SCALE}"))
+                        .ok()
+                        .filter(|s| {
+                            s.dtype() == Dtype::F32
+                                && s.shape().len() == 1
+                                && s.shape().first() == view.shape().first()
+                        })
+                        .map(|s| single(s.data()))
+                        .ok_or_else(|| Error::model(model, format!("tensor {name} lacks its scales")))?;
+                    let row = view.shape()[1..].iter().product::<usize>().max(1);
+                    let steps = data.as_chunks::<2>().0.chunks(row);
+                    steps
+                        .zip(scales)
+                        .flat_map(|(row, scale)| {
+                            row.iter().map(move |b| f32::from(i16::from_le_bytes(*b)) * scale)
+                        })
+                        .collect()
+                }
+                other => {
+                    return Err(Error::model(
+                        model,
+                        format!("tensor {name} is of type {other:?}, not f16, f32 or i16"),
+                    ));
+                }
             };
             tensors.insert(&name, view.shape(), values);
         }
@@ -195,23 +246,57 @@ impl Tensors {
     /// # Errors
     /// A value is not finite: such weights are of no use to anyone.
     pub fn to_safetensors(&self, half: bool) -> Result<Vec<u8>> {
+        self.to_safetensors_as(|_, _| if half { Precision::Half } else { Precision::Single })
+    }
+
+    /// Writes the set as safetensors, each tensor in the precision that `choose` gives for its name
+    /// and shape.
+    ///
+    /// # Errors
+    /// A value is not finite, or steps are chosen for a tensor without axes.
+    pub fn to_safetensors_as(&self, choose: impl Fn(&str, &[usize]) -> Precision) -> Result<Vec<u8>> {
         let limit = f16::MAX.to_f32();
+        let single = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
         let mut packed = Vec::with_capacity(self.map.len());
         for (name, (shape, values)) in &self.map {
+            let fail = |why: &str| Error::model(&self.model, format!("tensor {name} {why}"));
             if values.iter().any(|v| !v.is_finite()) {
-                return Err(Error::model(&self.model, format!("tensor {name} holds values that are not finite")));
+                return Err(fail("holds values that are not finite"));
             }
-            let bytes: Vec<u8> = if half {
-                values.iter().flat_map(|v| f16::from_f32(v.clamp(-limit, limit)).to_le_bytes()).collect()
-            } else {
-                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            let (dtype, bytes) = match choose(name, shape) {
+                Precision::Single => (Dtype::F32, single(values)),
+                Precision::Half => {
+                    let halves = values.iter().map(|v| f16::from_f32(v.clamp(-limit, limit)));
+                    (Dtype::F16, halves.flat_map(f16::to_le_bytes).collect())
+                }
+                Precision::Steps => {
+                    let rows = *shape.first().ok_or_else(|| fail("has no axis to scale along"))?;
+                    let mut scales = Vec::with_capacity(rows);
+                    let mut bytes = Vec::with_capacity(values.len() * 2);
+                    for row in values.chunks((values.len() / rows.max(1)).max(1)) {
+                        let largest = row.iter().fold(0.0_f32, |largest, v| largest.max(v.abs()));
+                        // A row of zeros has no scale of its own; a row of next to nothing would
+                        // divide by a subnormal. Both are written as zeros.
+                        let scale = (largest / f32::from(i16::MAX)).max(f32::MIN_POSITIVE);
+                        let limit = f32::from(i16::MAX);
+                        bytes.extend(
+                            row.iter()
+                                .map(|v| (v / scale).round().clamp(-limit, limit) as i16)
+                                .flat_map(i16::to_le_bytes),
+                        );
+                        scales.push(scale);
+                    }
+                    packed.push((format!("{name}{SCALE}"), vec![rows], Dtype::F32, single(&scales)));
+                    (Dtype::I16, bytes)
+                }
             };
-            packed.push((name, shape, bytes));
+            packed.push((name.clone(), shape.clone(), dtype, bytes));
         }
-        let dtype = if half { Dtype::F16 } else { Dtype::F32 };
         let views = packed
             .iter()
-            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(dtype, shape.to_vec(), bytes)?)))
+            .map(|(name, shape, dtype, bytes)| {
+                Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
+            })
             .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
         views
             .and_then(|views| safetensors::serialize(views, None))
@@ -229,8 +314,10 @@ impl Tensors {
     /// # Errors
     /// It is missing, or of another shape than the architecture asks for.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<&[f32]> {
-        let (found, values) =
-            self.map.get(name).ok_or_else(|| Error::model(&self.model, format!("it has no tensor {name}")))?;
+        let (found, values) = self
+            .map
+            .get(name)
+            .ok_or_else(|| Error::model(&self.model, format!("it has no tensor {name}")))?;
         if found != shape {
             return Err(Error::model(
                 &self.model,
@@ -238,6 +325,25 @@ impl Tensors {
             ));
         }
         Ok(values)
+    }
+
+    /// The tensor of that name as a parameter of a network on a device.
+    ///
+    /// # Errors
+    /// As [`Tensors::get`].
+    pub fn param<const D: usize>(&self, name: &str, shape: [usize; D], device: &Device) -> Result<Param<Tensor<D>>> {
+        Ok(Param::from_data(TensorData::new(self.get(name, &shape)?.to_vec(), shape), device))
+    }
+
+    /// Adds the values of a network's parameter.
+    ///
+    /// # Errors
+    /// The device gives them back in no form that we know.
+    pub fn put<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) -> Result<()> {
+        let values = param.val().into_data().try_into_vec::<f32>();
+        let values = values.map_err(|e| Error::model(&self.model, format!("tensor {name} can't be read: {e:?}")))?;
+        self.insert(name, &param.val().dims(), values);
+        Ok(())
     }
 
     /// Names in order.
@@ -273,16 +379,25 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// # Errors
 /// The file system refuses.
 #[cfg(feature = "native")]
-pub fn write_folder(folder: &std::path::Path, mut manifest: Manifest, files: &[(&str, Vec<u8>)]) -> Result<()> {
+pub fn write_folder(
+    folder: &std::path::Path,
+    mut manifest: Manifest,
+    files: &[(&str, Vec<u8>)],
+) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     manifest.files = files
         .iter()
-        .map(|(path, bytes)| FileEntry { path: (*path).into(), bytes: bytes.len() as u64, sha256: sha256(bytes) })
+        .map(|(path, bytes)| FileEntry {
+            path: (*path).into(),
+            bytes: bytes.len() as u64,
+            sha256: sha256(bytes),
+        })
         .collect();
     for (name, bytes) in files {
         write_atomic(&folder.join(name), bytes)?;
     }
-    let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::model(&manifest.name, e.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&manifest).map_err(|e| Error::model(&manifest.name, e.to_string()))?;
     write_atomic(&folder.join(MANIFEST), (text + "\n").as_bytes())
 }
 
@@ -322,7 +437,10 @@ mod tests {
             "name": "toy", "licence": "none", "data": "none",
             "files": [{"path": TENSORS, "bytes": tensor.len(), "sha256": sha256(&tensor)}],
         });
-        BTreeMap::from([(MANIFEST.to_string(), manifest.to_string().into_bytes()), (TENSORS.to_string(), tensor)])
+        BTreeMap::from([
+            (MANIFEST.to_string(), manifest.to_string().into_bytes()),
+            (TENSORS.to_string(), tensor),
+        ])
     }
 
     fn toy() -> Tensors {
@@ -339,6 +457,32 @@ mod tests {
         assert_eq!(back.get("w", &[2, 3]).unwrap(), [0.5, -1.0, 2.0, 0.25, 65504.0, -0.125]);
         assert!(back.get("w", &[3, 2]).unwrap_err().to_string().contains("[2, 3]"));
         assert!(back.get("v", &[1]).is_err());
+    }
+
+    #[test]
+    fn steps_keep_rows_of_any_size() {
+        let mut tensors = Tensors::new("toy");
+        let rows = vec![1e-6, -5e-7, 0.0, 0.0, 3e4, 1.0, f32::MIN_POSITIVE / 8.0, 0.0];
+        tensors.insert("w", &[4, 2], rows.clone());
+        let bytes = tensors.to_safetensors_as(|_, _| Precision::Steps).unwrap();
+        let back = Tensors::from_safetensors("toy", &bytes).unwrap();
+        assert_eq!(back.names().collect::<Vec<_>>(), ["w"]);
+        for (found, wanted) in back.get("w", &[4, 2]).unwrap().chunks(2).zip(rows.chunks(2)) {
+            let largest = wanted.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
+            for (a, b) in found.iter().zip(wanted) {
+                assert!((a - b).abs() <= largest / 65_000.0 + f32::MIN_POSITIVE, "{found:?} {wanted:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn steps_without_scales_are_refused() {
+        let view = TensorView::new(Dtype::I16, vec![2], &[1, 0, 2, 0]).unwrap();
+        let bytes = safetensors::serialize([("w", view)], None).unwrap();
+        assert!(Tensors::from_safetensors("toy", &bytes).unwrap_err().to_string().contains("scales"));
+        let view = TensorView::new(Dtype::I16, vec![], &[1, 0]).unwrap();
+        let bytes = safetensors::serialize([("w", view)], None).unwrap();
+        assert!(Tensors::from_safetensors("toy", &bytes).is_err());
     }
 
     #[test]

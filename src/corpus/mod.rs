@@ -1,3 +1,4 @@
 //! What the models are trained on and measured with.
 
+pub mod flickr8k;
 pub mod lyrics;

@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use super::alphabet::{Alphabet, END};
-use super::char_rnn::{CharRnnConfig, CharStepper};
+use super::char_rnn::CharRnnConfig;
 use super::prompt::Prompt;
 use super::sampling::{Rng, SongOptions, sample};
 use crate::error::{Error, Result};
-use crate::nn::Compute;
+use crate::nn::{Compute, Stepper};
 use crate::weights::{CONFIG, ModelFiles};
 
 /// Name of the vocabulary file in a lyricist's folder.
@@ -31,7 +31,7 @@ pub struct Song {
 #[derive(Debug)]
 pub struct Lyricist {
     alphabet: Alphabet,
-    network: CharStepper,
+    network: Stepper,
 }
 
 impl Lyricist {
@@ -48,7 +48,8 @@ impl Lyricist {
                 format!("{ALPHABET} has {} entries, {CONFIG} says {}", alphabet.len(), config.alphabet_size),
             ));
         }
-        Ok(Self { network: CharStepper::new(&config, &files.tensors()?, compute)?, alphabet })
+        config.check()?;
+        Ok(Self { network: Stepper::new(config.stepper(), &files.tensors()?, compute)?, alphabet })
     }
 
     /// The characters it knows.

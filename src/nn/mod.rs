@@ -11,8 +11,10 @@ pub mod math;
 pub mod matrix;
 #[cfg(feature = "native")]
 pub mod recurrence;
+pub mod stepper;
 
 pub use compute::Compute;
 pub use cpu::{CpuLstm, CpuState};
 pub use lstm::{Lstm, LstmConfig, LstmState};
 pub use matrix::PackedMatrix;
+pub use stepper::{Entrance, Stepper, StepperShape, StepperState};

@@ -1,0 +1,3 @@
+//! How good the models are.
+
+pub mod captions;

