@@ -346,6 +346,12 @@ impl Tensors {
         Ok(())
     }
 
+    /// The tensors whose names begin so.
+    pub fn only(&self, prefix: &str) -> Self {
+        let map = self.map.iter().filter(|(name, _)| name.starts_with(prefix));
+        Self { model: self.model.clone(), map: map.map(|(n, t)| (n.clone(), t.clone())).collect() }
+    }
+
     /// Names in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.map.keys().map(String::as_str)

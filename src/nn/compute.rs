@@ -38,3 +38,16 @@ impl Compute {
         matches!(self, Self::Cpu(_))
     }
 }
+
+/// Waits for a future of ours. On the CPU they are ready at once; a GPU's answer is polled for.
+#[cfg(feature = "native")]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        std::thread::yield_now();
+    }
+}

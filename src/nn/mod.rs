@@ -14,6 +14,8 @@ pub mod recurrence;
 pub mod stepper;
 
 pub use compute::Compute;
+#[cfg(feature = "native")]
+pub use compute::block_on;
 pub use cpu::{CpuLstm, CpuState};
 pub use lstm::{Lstm, LstmConfig, LstmState};
 pub use matrix::PackedMatrix;

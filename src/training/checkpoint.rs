@@ -26,7 +26,7 @@ pub struct RunState {
     pub units: u64,
     /// Seconds spent training, over all sessions.
     pub seconds: f64,
-    /// Best validation score so far; lower is better.
+    /// Best validation score so far.
     pub best: Option<f64>,
 }
 

@@ -25,11 +25,16 @@ pub trait Task {
     /// The data can't be had.
     fn loss(&self, model: &Self::Model, step: usize) -> Result<(Tensor<1>, usize)>;
 
-    /// Quality on data that is not trained on; lower is better.
+    /// Quality on data that is not trained on.
     ///
     /// # Errors
     /// The data can't be had.
     fn validate(&self, model: &Self::Model) -> Result<f64>;
+
+    /// Whether a higher score is the better one.
+    fn higher_is_better(&self) -> bool {
+        false
+    }
 
     /// Name of the score, for people: "bits/char", say.
     fn score_name(&self) -> &'static str;
@@ -147,7 +152,7 @@ pub fn train<T: Task>(
     };
     let before = state.seconds;
     let (started, first) = (Instant::now(), state.step);
-    let (mut smooth, mut score, mut session_units) = (f64::NAN, None, 0u64);
+    let (mut smooth, mut weight, mut score, mut session_units) = (0.0, 0.0, None, 0u64);
     while state.step < settings.steps {
         if stop.load(Ordering::Relaxed) {
             save(&model, &optimizer, &state)?;
@@ -169,13 +174,15 @@ pub fn train<T: Task>(
         state.step += 1;
         state.units += units as u64;
         session_units += units as u64;
-        smooth = if smooth.is_nan() { bits } else { 0.98 * smooth + 0.02 * bits };
+        // An exponential mean that does not remember its own start (Kingma & Ba 2015, section 3).
+        smooth = 0.95 * smooth + 0.05 * bits;
+        weight = 0.95 * weight + 0.05;
         let last = state.step == settings.steps;
         let validated = last || state.step.is_multiple_of(settings.validate_every);
         if validated {
             let found = task.validate(&model.valid())?;
             score = Some(found);
-            if state.best.is_none_or(|best| found < best) {
+            if state.best.is_none_or(|best| if task.higher_is_better() { found > best } else { found < best }) {
                 state.best = Some(found);
                 task.export(&model.valid(), found)?;
             }
@@ -188,7 +195,7 @@ pub fn train<T: Task>(
         tell(Progress {
             step: state.step,
             steps: settings.steps,
-            loss_bits: smooth,
+            loss_bits: smooth / weight,
             score,
             best: state.best,
             speed: session_units as f64 / seconds,
