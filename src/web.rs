@@ -114,14 +114,14 @@ impl Engine {
     pub async fn write(&self, request: JsValue, on_text: Function) -> Result<JsValue, JsError> {
         let request: SongRequest = serde_wasm_bindgen::from_value(request)?;
         let random_seed = request.random_seed.parse().map_err(|_| {
-            Error::Data(format!("{:?} is no random seed: it has to be a whole number from 0 to {}.", request.random_seed, u64::MAX))
+            Error::Data(format!(
+                "{:?} is no random seed: it has to be a whole number from 0 to {}.",
+                request.random_seed,
+                u64::MAX
+            ))
         })?;
-        let options = SongOptions {
-            temperature: request.temperature,
-            random_seed,
-            max_chars: request.max_chars,
-            ..SongOptions::default()
-        };
+        let options =
+            SongOptions { temperature: request.temperature, random_seed, max_chars: request.max_chars };
         // What the page's function throws ends the song, and then the call with the same error.
         let mut thrown = None;
         let song = self

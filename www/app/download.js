@@ -92,10 +92,11 @@ export async function download({ code, models, fresh }, onProgress) {
   const arriving = Promise.all(manifests.map(fetchModel)).then(Object.fromEntries);
   // Whoever fails first is reported; the other's failure must not show up as unhandled.
   arriving.catch(() => {});
-  const wasm = await get(new URL("neural-songwriter_bg.wasm", code), cached);
+  const packed = await get(new URL("neural-songwriter_bg.wasm.gzip", code), cached);
+  const wasm = counted(packed).pipeThrough(new DecompressionStream("gzip"));
   return {
-    // Set here because not every static host knows the type, and streaming compilation insists.
-    wasm: new Response(counted(wasm), { headers: { "content-type": "application/wasm" } }),
+    // Compilation in step with the download insists on the type.
+    wasm: new Response(wasm, { headers: { "content-type": "application/wasm" } }),
     models: arriving,
   };
 }
