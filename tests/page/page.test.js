@@ -290,7 +290,7 @@ test("the command line and the page write the same songs", { skip: !process.env.
   const temperature = 0.8;
   const { stdout } = await promisify(execFile)(
     process.env.SONGWRITER_BIN,
-    ["write", PICTURE, "-n", "10", "--random-seed", "1", "-t", String(temperature), "--json"],
+    ["write", PICTURE, "-n", "10", "--random-seed", "1", "-t", String(temperature), "--json", "--models", join(DIST, "models")],
     { cwd: new URL("../..", import.meta.url).pathname },
   );
   const { caption, songs } = JSON.parse(stdout);
