@@ -100,6 +100,41 @@ test("an emulated graphics card is left alone", async () => {
   });
 });
 
+for (const [what, meddling, sentence] of [
+  [
+    "a graphics card that works is timed against the CPU",
+    'Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { value: false });',
+    // The trial may run out of time on a busy machine.
+    /^Runs on your .+(letters a second|did not work)/,
+  ],
+  [
+    "a graphics card that breaks is left alone",
+    `Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { value: false });
+     GPUAdapter.prototype.requestDevice = () => Promise.reject(new Error("out of order"));`,
+    /^Runs on your CPU: WebGPU .+\.$/,
+  ],
+]) {
+  test(what, async () => {
+    const meddled = await serveSite({
+      alter: (path, body) => (path.endsWith("/worker.js") ? Buffer.concat([Buffer.from(meddling), body]) : body),
+    });
+    try {
+      await withPage(
+        {},
+        async ({ page, complaints }) => {
+          await page.setInputFiles("#file", PICTURE);
+          assert.match((await whenSung(page)).song, /\w+/);
+          assert.match(await page.textContent("#device"), sentence);
+          console.log(await page.textContent("#device"), complaints);
+        },
+        meddled,
+      );
+    } finally {
+      meddled.close();
+    }
+  });
+}
+
 test("samples, own words, temperature and seed", async () => {
   await withPage({ query: "?device=cpu" }, async ({ page, assertQuiet }) => {
     await page.click("#samples button >> nth=1");
