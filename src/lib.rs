@@ -13,9 +13,9 @@ pub mod picture;
 pub mod songwriter;
 #[cfg(feature = "native")]
 pub mod training;
-pub mod weights;
 #[cfg(target_arch = "wasm32")]
 mod web;
+pub mod weights;
 
 pub use captioner::{Caption, Captioner};
 pub use error::{Error, Result};

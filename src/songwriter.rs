@@ -22,7 +22,10 @@ impl Songwriter {
     /// # Errors
     /// A model's files do not fit together.
     pub fn new(captioner: &ModelFiles, lyricist: &ModelFiles, compute: &Compute) -> Result<Self> {
-        Ok(Self { captioner: Captioner::new(captioner, compute)?, lyricist: Lyricist::new(lyricist, compute)? })
+        Ok(Self {
+            captioner: Captioner::new(captioner, compute)?,
+            lyricist: Lyricist::new(lyricist, compute)?,
+        })
     }
 
     /// Says what is in a picture; see [`Captioner::caption`].

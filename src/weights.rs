@@ -29,6 +29,7 @@ pub const CONFIG: &str = "config.json";
 /// Name of the file with the weights.
 pub const TENSORS: &str = "tensors.safetensors";
 
+#[cfg(not(target_arch = "wasm32"))]
 /// Largest model file that is read, in bytes: a wrong file should not fill the memory.
 const MAX_FILE: u64 = 1 << 30;
 
@@ -331,7 +332,12 @@ impl Tensors {
     ///
     /// # Errors
     /// As [`Tensors::get`].
-    pub fn param<const D: usize>(&self, name: &str, shape: [usize; D], device: &Device) -> Result<Param<Tensor<D>>> {
+    pub fn param<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        device: &Device,
+    ) -> Result<Param<Tensor<D>>> {
         Ok(Param::from_data(TensorData::new(self.get(name, &shape)?.to_vec(), shape), device))
     }
 
@@ -341,9 +347,15 @@ impl Tensors {
     /// The device gives them back in no form that we know.
     pub fn put<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) -> Result<()> {
         let values = param.val().into_data().try_into_vec::<f32>();
-        let values = values.map_err(|e| Error::model(&self.model, format!("tensor {name} can't be read: {e:?}")))?;
+        let values =
+            values.map_err(|e| Error::model(&self.model, format!("tensor {name} can't be read: {e:?}")))?;
         self.insert(name, &param.val().dims(), values);
         Ok(())
+    }
+
+    /// Shape of the tensor of that name, if there is one.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.map.get(name).map(|(shape, _)| shape.as_slice())
     }
 
     /// The tensors whose names begin so.

@@ -39,7 +39,9 @@ impl BeamSearch {
     /// The width is not from 1 to 100.
     pub fn new(width: usize) -> Result<Self> {
         if !(1..=100).contains(&width) {
-            return Err(Error::Usage(format!("A beam of {width} is out of range: it must be from 1 to 100 (3 is a good start).")));
+            return Err(Error::Usage(format!(
+                "A beam of {width} is out of range: it must be from 1 to 100 (3 is a good start)."
+            )));
         }
         Ok(Self { width })
     }

@@ -67,7 +67,11 @@ impl DecoderConfig {
             && (1..=8192).contains(&self.embedding_size)
             && (1..=8192).contains(&self.hidden_size)
             && (0.0..1.0).contains(&self.dropout);
-        if fine { Ok(()) } else { Err(Error::model("captioner", format!("its sizes make no sense: {self:?}"))) }
+        if fine {
+            Ok(())
+        } else {
+            Err(Error::model("captioner", format!("its sizes make no sense: {self:?}")))
+        }
     }
 
     /// The network as it takes one word at a time.
@@ -84,11 +88,11 @@ impl DecoderConfig {
     pub fn init(&self, device: &Device) -> DecoderNetwork {
         let (v, e, h) = (self.words, self.embedding_size, self.hidden_size);
         DecoderNetwork {
-            projection: uniform([FEATURES, e], FEATURES, device),
+            projection: uniform([FEATURES, e], (6.0 / FEATURES as f64).sqrt(), device),
             projection_bias: Param::from_tensor(Tensor::zeros([e], device)),
-            embedding: uniform([v, e], 100, device),
+            embedding: uniform([v, e], 1.0, device),
             lstm: LstmConfig { input_size: e, hidden_size: h }.init(device),
-            output: uniform([h, v], h, device),
+            output: uniform([h, v], 1.0 / (h as f64).sqrt(), device),
             output_bias: Param::from_tensor(Tensor::zeros([v], device)),
             dropout: DropoutConfig::new(self.dropout).init(),
         }
@@ -118,7 +122,11 @@ impl DecoderNetwork {
         let scores = hidden.matmul(self.output.val()) + self.output_bias.val().unsqueeze();
         let log_probs = activation::log_softmax(scores, 1);
         let picked = log_probs.clone().gather(1, targets.reshape([time * batch, 1]));
-        let gain = if smoothing > 0.0 { picked * (1.0 - smoothing) + log_probs.mean_dim(1) * smoothing } else { picked };
+        let gain = if smoothing > 0.0 {
+            picked * (1.0 - smoothing) + log_probs.mean_dim(1) * smoothing
+        } else {
+            picked
+        };
         (gain * mask.reshape([time * batch, 1])).sum().neg()
     }
 

@@ -27,10 +27,12 @@ pub enum Evaluate {
   songwriter evaluate captions --data flickr8k --split dev --json")]
     Captions(CaptionsArguments),
     /// Measure how well the lyricist foretells verse: bits per character
-    #[command(after_help = "Every character and the end symbol of each stanza is counted; no prompt is given.
+    #[command(
+        after_help = "Every character and the end symbol of each stanza is counted; no prompt is given.
 
 Example:
-  songwriter evaluate lyrics --data unseen.csv.gz --json")]
+  songwriter evaluate lyrics --data unseen.csv.gz --json"
+    )]
     Lyrics(LyricsArguments),
 }
 
@@ -128,7 +130,8 @@ fn measure_captions(a: &CaptionsArguments, stop: &AtomicBool) -> Result<Value> {
     });
     let photos: Vec<PathBuf> = split.iter().map(|c| c.image.clone()).collect();
     let features = super::progress::features(&a.features, &photos, &tensors.only("encoder."), stop)?;
-    let rows: Vec<Vec<f32>> = split.iter().filter_map(|c| features.get(&c.name).map(<[f32]>::to_vec)).collect();
+    let rows: Vec<Vec<f32>> =
+        split.iter().filter_map(|c| features.get(&c.name).map(<[f32]>::to_vec)).collect();
     let found = captions(&decoder, &rows, a.beam)?;
     let references: Vec<_> = split.iter().map(|c| c.captions.clone()).collect();
     let [b1, b2, b3, b4] = bleu(&found, &references).map(|b| round(100.0 * b, 2));

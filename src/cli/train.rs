@@ -34,12 +34,14 @@ pub enum Train {
   songwriter train lyricist --data songs.csv.gz --resume        go on where Ctrl-C stopped")]
     Lyricist(LyricistArguments),
     /// Train the decoder that puts a picture into words, on a folder laid out as Flickr8k is
-    #[command(after_help = "DIR holds images/, Flickr8k.token.txt, Flickr_8k.trainImages.txt and Flickr_8k.devImages.txt.
+    #[command(
+        after_help = "DIR holds images/, Flickr8k.token.txt, Flickr_8k.trainImages.txt and Flickr_8k.devImages.txt.
 
 Examples:
   songwriter train captioner --data flickr8k
   songwriter train captioner --data flickr8k --encoder efficientnet_lite0.pth --epochs 20
-  songwriter train captioner --data flickr8k --resume          go on where Ctrl-C stopped")]
+  songwriter train captioner --data flickr8k --resume          go on where Ctrl-C stopped"
+    )]
     Captioner(CaptionerArguments),
 }
 
@@ -94,7 +96,7 @@ pub struct LyricistArguments {
     #[arg(long, default_value_t = 1.0)]
     pub epochs: f64,
     /// Highest learning rate
-    #[arg(long, default_value_t = 2e-3)]
+    #[arg(long, default_value_t = 4e-3)]
     pub learning_rate: f64,
     /// Per cent of the sources that are held out for validation
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
@@ -238,7 +240,9 @@ fn captioner(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
     let (train_set, dev) = (data.split(Split::Train), data.split(Split::Dev));
     let encoder = match &a.encoder {
         Some(file) => import_efficientnet(file)?,
-        None => ModelFiles::open(&super::models_folder(a.models.as_ref()).join("captioner"))?.tensors()?.only("encoder."),
+        None => ModelFiles::open(&super::models_folder(a.models.as_ref()).join("captioner"))?
+            .tensors()?
+            .only("encoder."),
     };
     let photos: Vec<PathBuf> = train_set.iter().chain(dev).map(|c| c.image.clone()).collect();
     let features = super::progress::features(&a.features, &photos, &encoder, stop)?;
@@ -276,10 +280,7 @@ fn captioner(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
         config: config.clone(),
         encoder,
         features: rows(train_set),
-        dev: Measured {
-            features: rows(dev),
-            references: dev.iter().map(|c| c.captions.clone()).collect(),
-        },
+        dev: Measured { features: rows(dev), references: dev.iter().map(|c| c.captions.clone()).collect() },
         examples,
         words,
         smoothing: a.smoothing,
@@ -332,11 +333,15 @@ fn fit<T: crate::training::Task>(
         )));
     }
     // burn's default epsilon of 1e-5 is as large as these gradients and would slow learning down.
-    let optimizer =
-        AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init();
+    let optimizer = AdamConfig::new()
+        .with_epsilon(1e-8)
+        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
+        .init();
     let mut display = TrainingDisplay::new();
     let started = std::time::Instant::now();
-    let outcome = train(task, model, optimizer, device, settings, &checkpoint, common.resume, stop, |p| display.show(&p))?;
+    let outcome = train(task, model, optimizer, device, settings, &checkpoint, common.resume, stop, |p| {
+        display.show(&p)
+    })?;
     match outcome {
         Outcome::Finished(best) => eprintln!(
             "Done in {}: best {} {best:.4}. The model is in {}.",

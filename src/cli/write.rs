@@ -182,13 +182,21 @@ pub fn write(a: &WriteArguments, stop: &AtomicBool) -> Result<()> {
         let options = SongOptions { random_seed: first_seed.wrapping_add(k), ..options.clone() };
         let song = block_on(lyricist.write(&prompt, &options, async |piece: &str| {
             let told = if stream { print(piece) } else { Ok(()) };
-            if told.is_err() || stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if told.is_err() || stop.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         }))?;
         if plain {
             let text = if stream { "" } else { song.text.as_str() };
             print(&format!("{text}\n{}", if k + 1 < u64::from(a.n) { "\n" } else { "" }))?;
         }
-        songs.push(SongLine { text: song.text, random_seed: song.random_seed, temperature: song.temperature });
+        songs.push(SongLine {
+            text: song.text,
+            random_seed: song.random_seed,
+            temperature: song.temperature,
+        });
     }
     if !plain {
         let picture = a.picture.as_ref().map(|p| p.display().to_string());

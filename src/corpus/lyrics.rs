@@ -86,7 +86,11 @@ impl Lyrics {
         for (row, record) in csv.records().enumerate() {
             let record = record.map_err(|e| Error::Data(format!("{name}, record {}: {e}", row + 2)))?;
             let text = record.get(text_column).ok_or_else(|| {
-                Error::Data(format!("{name}, record {}: there is no column {} in it", row + 2, text_column + 1))
+                Error::Data(format!(
+                    "{name}, record {}: there is no column {} in it",
+                    row + 2,
+                    text_column + 1
+                ))
             })?;
             let artist = artist_column.and_then(|c| record.get(c)).filter(|a| !a.trim().is_empty());
             let source = artist.unwrap_or(&name).trim().to_string();
@@ -218,7 +222,9 @@ mod tests {
             stanzas: (0..200).flat_map(|i| (0..3).map(move |k| (i, format!("{i} {k}")))).collect(),
         };
         let (train, held) = lyrics.split(10);
-        let who = |part: &[&str]| part.iter().map(|t| t.split(' ').next().unwrap().to_string()).collect::<BTreeSet<_>>();
+        let who = |part: &[&str]| {
+            part.iter().map(|t| t.split(' ').next().unwrap().to_string()).collect::<BTreeSet<_>>()
+        };
         assert!(who(&train).is_disjoint(&who(&held)));
         assert_eq!(who(&held).len(), 20);
         assert_eq!(train.len() + held.len(), 600);

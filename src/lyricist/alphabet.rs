@@ -149,7 +149,8 @@ mod tests {
         let alphabet = Alphabet::of(["hello\nworld"], 1);
         let json = serde_json::to_string(&alphabet).unwrap();
         assert_eq!(serde_json::from_str::<Alphabet>(&json).unwrap(), alphabet);
-        for bad in [r#"["a","b"]"#, r#"["<end>","\n","ab"]"#, r#"["<end>","b","a","\n"]"#, r#"["<end>","a"]"#] {
+        for bad in [r#"["a","b"]"#, r#"["<end>","\n","ab"]"#, r#"["<end>","b","a","\n"]"#, r#"["<end>","a"]"#]
+        {
             assert!(serde_json::from_str::<Alphabet>(bad).is_err(), "{bad}");
         }
     }

@@ -122,7 +122,11 @@ mod tests {
                         sum += x[b * rows + k] * w[k * columns + j];
                     }
                     let expected = bias[b * columns + j] + sum;
-                    assert_eq!(out[b * columns + j].to_bits(), expected.to_bits(), "{batch} {rows} {columns}");
+                    assert_eq!(
+                        out[b * columns + j].to_bits(),
+                        expected.to_bits(),
+                        "{batch} {rows} {columns}"
+                    );
                 }
             }
         }

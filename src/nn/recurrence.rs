@@ -112,7 +112,18 @@ impl Run {
                 .for_each(|((((gates, h), c), h_last), c_last)| {
                     if t > 0 {
                         let n = h.len() / hidden;
-                        product(n, 4 * hidden, hidden, gates, true, h_last, (hidden, 1), weights, (4 * hidden, 1), false);
+                        product(
+                            n,
+                            4 * hidden,
+                            hidden,
+                            gates,
+                            true,
+                            h_last,
+                            (hidden, 1),
+                            weights,
+                            (4 * hidden, 1),
+                            false,
+                        );
                     }
                     step_forward(gates, c_last, c, h, hidden);
                 });
@@ -158,7 +169,18 @@ impl SavedData {
                     step_backward(gates, c, c_last, d_h, d_cell, d_gates, hidden);
                     if t > 0 {
                         let n = d_h.len() / hidden;
-                        product(n, hidden, 4 * hidden, d_before, true, d_gates, (4 * hidden, 1), &transposed, (hidden, 1), false);
+                        product(
+                            n,
+                            hidden,
+                            4 * hidden,
+                            d_before,
+                            true,
+                            d_gates,
+                            (4 * hidden, 1),
+                            &transposed,
+                            (hidden, 1),
+                            false,
+                        );
                     }
                 });
         }
@@ -167,7 +189,18 @@ impl SavedData {
             // Outputs of steps 0..T-1 against gate gradients of steps 1..T, transposed by strides.
             let k = (time - 1) * batch;
             let (past, after) = (&self.outputs[..k * hidden], &d_gates[4 * step..]);
-            product(hidden, 4 * hidden, k, &mut d_recurrent, false, past, (1, hidden), after, (4 * hidden, 1), true);
+            product(
+                hidden,
+                4 * hidden,
+                k,
+                &mut d_recurrent,
+                false,
+                past,
+                (1, hidden),
+                after,
+                (4 * hidden, 1),
+                true,
+            );
         }
         (d_gates, d_recurrent)
     }
@@ -302,7 +335,8 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 /// The values in row-major order, without a copy where the tensor owns them alone.
 fn values(tensor: FlexTensor) -> Vec<f32> {
     let data = tensor.to_contiguous().into_data();
-    data.try_into_vec::<f32>().unwrap_or_else(|e| unreachable!("networks are trained in single precision: {e:?}"))
+    data.try_into_vec::<f32>()
+        .unwrap_or_else(|e| unreachable!("networks are trained in single precision: {e:?}"))
 }
 
 /// The values of a contiguous tensor.

@@ -105,8 +105,9 @@ impl Stepper {
             }
         };
         let first = tensors.get("lstm.0.recurrent", &[h, gates])?;
-        let names: Vec<[String; 3]> =
-            (1..layers).map(|l| ["input", "recurrent", "bias"].map(|part| format!("lstm.{l}.{part}"))).collect();
+        let names: Vec<[String; 3]> = (1..layers)
+            .map(|l| ["input", "recurrent", "bias"].map(|part| format!("lstm.{l}.{part}")))
+            .collect();
         let upper = names
             .iter()
             .map(|[input, recurrent, bias]| {
@@ -256,7 +257,10 @@ impl StepperState {
                     t.clone().select(0, rows)
                 };
                 Memory::Gpu(
-                    layers.iter().map(|l| LstmState { hidden: pick(&l.hidden), cell: pick(&l.cell) }).collect(),
+                    layers
+                        .iter()
+                        .map(|l| LstmState { hidden: pick(&l.hidden), cell: pick(&l.cell) })
+                        .collect(),
                 )
             }
         })

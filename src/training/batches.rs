@@ -136,7 +136,8 @@ mod tests {
             let longest = batch.iter().map(|&i| lengths[i] + 1).max().unwrap();
             assert!(batch.len() == 1 || batch.len() * longest <= 2000);
         }
-        let padded: usize = plan.iter().map(|b| b.len() * b.iter().map(|&i| lengths[i] + 1).max().unwrap()).sum();
+        let padded: usize =
+            plan.iter().map(|b| b.len() * b.iter().map(|&i| lengths[i] + 1).max().unwrap()).sum();
         let real: usize = lengths.iter().map(|l| l + 1).sum();
         assert!((padded as f64) < 1.1 * real as f64, "{padded} for {real}");
     }

@@ -129,26 +129,34 @@ pub fn train<T: Task>(
     stop: &AtomicBool,
     mut tell: impl FnMut(Progress<'_>),
 ) -> Result<Outcome> {
-    let identity = serde_json::json!({"task": task.identity(), "settings": settings});
+    // How often a run is saved or measured does not change where it goes.
+    let identity = serde_json::json!({
+        "task": task.identity(), "steps": settings.steps, "learning_rate": settings.learning_rate,
+        "warmup": settings.warmup, "seed": settings.seed,
+    });
     let mut state = RunState { task: identity.clone(), step: 0, units: 0, seconds: 0.0, best: None };
     if resume {
         let saved = Checkpoint::load(checkpoint)?;
         if saved.state.task != identity {
             return Err(Error::Training(format!(
                 "{} is the checkpoint of a run with other settings: {}. Use the same options to go on with it, or start anew without --resume.",
-                checkpoint.display(), saved.state.task
+                checkpoint.display(),
+                saved.state.task
             )));
         }
-        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(saved.model)).map_err(|e| Error::Training(e.to_string()))?;
+        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(saved.model))
+            .map_err(|e| Error::Training(e.to_string()))?;
         model = model.load_record(record);
-        optimizer =
-            optimizer.from_bytes(Bytes::from_bytes_vec(saved.optimizer)).map_err(|e| Error::Training(e.to_string()))?;
+        optimizer = optimizer
+            .from_bytes(Bytes::from_bytes_vec(saved.optimizer))
+            .map_err(|e| Error::Training(e.to_string()))?;
         state = saved.state;
     }
     let save = |model: &T::Model, optimizer: &ModuleOptimizer, state: &RunState| -> Result<()> {
         let model = model.clone().into_record().into_bytes().map_err(|e| Error::Training(e.to_string()))?;
         let optimizer = optimizer.into_bytes().map_err(|e| Error::Training(e.to_string()))?;
-        Checkpoint { state: state.clone(), model: model.to_vec(), optimizer: optimizer.to_vec() }.save(checkpoint)
+        Checkpoint { state: state.clone(), model: model.to_vec(), optimizer: optimizer.to_vec() }
+            .save(checkpoint)
     };
     let before = state.seconds;
     let (started, first) = (Instant::now(), state.step);
@@ -182,7 +190,8 @@ pub fn train<T: Task>(
         if validated {
             let found = task.validate(&model.valid())?;
             score = Some(found);
-            if state.best.is_none_or(|best| if task.higher_is_better() { found > best } else { found < best }) {
+            if state.best.is_none_or(|best| if task.higher_is_better() { found > best } else { found < best })
+            {
                 state.best = Some(found);
                 task.export(&model.valid(), found)?;
             }

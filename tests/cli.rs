@@ -1,0 +1,294 @@
+//! The command line as a user meets it: what is printed, which exit code, what is left on the disk.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn songwriter(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_songwriter"));
+    command.args(arguments).stdin(Stdio::null()).env_remove("RUST_BACKTRACE");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The run must have failed with a sentence that holds `says`, exit code 2 and no panic.
+fn assert_refused(output: &Output, says: &str) {
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains(says), "{says:?} is not in: {error}");
+    assert!(!error.contains("panicked"), "{error}");
+    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+}
+
+fn cat() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/www/samples/cat.jpg").to_string()
+}
+
+/// A folder with a file of that content.
+fn file(name: &str, content: &[u8]) -> (TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    let path = path.display().to_string();
+    (dir, path)
+}
+
+#[test]
+fn a_caption_is_one_json_object_a_line() {
+    let picture = cat();
+    let output = songwriter(&["caption", "--json", &picture, &picture]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines: Vec<Value> = text(&output.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0], lines[1]);
+    assert_eq!(lines[0]["picture"], picture.as_str());
+    assert!(lines[0]["caption"].as_str().unwrap().split(' ').count() >= 3, "{}", lines[0]);
+    assert!(lines[0]["log_prob"].as_f64().unwrap() < 0.0);
+    assert!(!text(&output.stdout).contains("<unk>"));
+}
+
+#[test]
+fn songs_come_with_what_gives_them_again() {
+    let run = |seed: &str| {
+        let output = songwriter(&["write", &cat(), "-n", "2", "-t", "0.8", "--random-seed", seed, "--json"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let first = run("7");
+    assert_eq!(first, run("7"));
+    let songs = first["songs"].as_array().unwrap();
+    assert_eq!(songs.len(), 2);
+    assert_eq!([&songs[0]["random_seed"], &songs[1]["random_seed"]], [7, 8]);
+    assert!((songs[0]["temperature"].as_f64().unwrap() - 0.8).abs() < 1e-6);
+    assert_ne!(songs[0]["text"], songs[1]["text"]);
+    assert!(songs.iter().all(|s| s["text"].as_str().unwrap().len() > 40));
+    // The second song of one run is the first of a run with the next seed.
+    assert_eq!(run("8")["songs"][0], songs[1]);
+    assert!(first["caption"].as_str().unwrap().len() > 5);
+}
+
+#[test]
+fn a_seed_text_is_gone_on_from() {
+    let output = songwriter(&["write", "-s", "The sea was calm and", "--random-seed", "3"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let song = text(&output.stdout);
+    assert!(song.starts_with("The sea was calm and") && song.len() > 60, "{song}");
+}
+
+#[test]
+fn pictures_that_are_none_are_refused() {
+    let whole = std::fs::read(cat()).unwrap();
+    let mut huge = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    huge.extend_from_slice(&30_000u32.to_be_bytes());
+    huge.extend_from_slice(&30_000u32.to_be_bytes());
+    huge.extend_from_slice(&[8, 2, 0, 0, 0]);
+    huge.extend_from_slice(&crc32(&huge[12..]).to_be_bytes());
+    for (name, content, says) in [
+        ("notes.jpg", b"This is no picture, it is a line of text.".as_slice(), "can't be read as a picture"),
+        ("cut.jpg", &whole[..whole.len() / 2], "can't be read as a picture"),
+        ("empty.jpg", b"", "can't be read as a picture"),
+        ("huge.png", &huge, "30000 x 30000 pixels"),
+    ] {
+        let (_dir, path) = file(name, content);
+        for verb in ["caption", "write"] {
+            let output = songwriter(&[verb, &path]);
+            assert_refused(&output, says);
+            assert_refused(&output, name);
+        }
+    }
+    assert_refused(&songwriter(&["caption", "no-such-picture.jpg"]), "no-such-picture.jpg");
+}
+
+/// CRC-32 of PNG chunks, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
+    })
+}
+
+#[test]
+fn a_bad_picture_does_not_keep_the_others_from_being_captioned() {
+    let (_dir, bad) = file("bad.jpg", b"nothing");
+    let output = songwriter(&["caption", "--json", &bad, &cat()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+    assert!(text(&output.stderr).contains("bad.jpg"));
+}
+
+#[test]
+fn models_that_are_missing_or_damaged_are_told() {
+    let (dir, _) = file("nothing", b"");
+    let empty = dir.path().display().to_string();
+    assert_refused(&songwriter(&["caption", &cat(), "--models", &empty]), "--models DIR");
+    assert_refused(&songwriter(&["write", &cat(), "--models", "/no/such/folder"]), "no manifest.json");
+
+    // A weight file that is cut off.
+    for model in ["captioner", "lyricist"] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(model);
+        let target = dir.path().join(model);
+        std::fs::create_dir_all(&target).unwrap();
+        for entry in std::fs::read_dir(source).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, target.join(path.file_name().unwrap())).unwrap();
+        }
+        let weights = target.join("tensors.safetensors");
+        let bytes = std::fs::read(&weights).unwrap();
+        std::fs::write(&weights, &bytes[..bytes.len() - 1000]).unwrap();
+    }
+    assert_refused(&songwriter(&["caption", &cat(), "--models", &empty]), "sha256");
+    assert_refused(&songwriter(&["write", "-s", "Oh", "--models", &empty]), "sha256");
+}
+
+#[test]
+fn options_out_of_range_are_told() {
+    assert_refused(&songwriter(&["write", "-s", "Oh", "-t", "3"]), "at most 2");
+    assert_refused(&songwriter(&["caption", &cat(), "--beam", "0"]), "from 1 to 100");
+    assert_refused(&songwriter(&["write"]), "PICTURE");
+    assert_refused(&songwriter(&["write", "-s", "Oh", "--device", "vulkan"]), "--features vulkan");
+}
+
+#[test]
+fn lyrics_files_that_hold_none_are_told() {
+    for (content, says) in [
+        (b"".as_slice(), "is empty"),
+        (b"artist,lyrics\n", "no lyrics"),
+        (b"artist;lyrics\nAnn;Oh\n", "no column"),
+    ] {
+        let (dir, path) = file("songs.csv", content);
+        let out = dir.path().join("out").display().to_string();
+        assert_refused(&songwriter(&["train", "lyricist", "--data", &path, "--out", &out]), says);
+        assert_refused(&songwriter(&["evaluate", "lyrics", "--data", &path, "--json"]), says);
+        assert!(!Path::new(&out).exists(), "a refused run left something behind");
+    }
+}
+
+/// A CSV of made-up verse by three people.
+fn verse() -> (TempDir, String) {
+    let (things, does) = (["river", "lantern", "sparrow", "orchard"], ["sings", "waits", "turns", "sleeps"]);
+    let mut csv = String::from("artist,lyrics\n");
+    for i in 0..60 {
+        let (a, b) = (things[i % 4], does[(i / 4) % 4]);
+        csv += &format!(
+            "poet {},\"The {a} {b} at number {i}\nand nobody {b} as it\n\nA {a}, a {a}\nfor {i} days\"\n",
+            i % 3
+        );
+    }
+    file("verse.csv", csv.as_bytes())
+}
+
+fn small_run(data: &str, out: &Path, more: &[&str]) -> Command {
+    let mut command =
+        command(&["train", "lyricist", "--data", data, "--hidden", "24", "--batch-chars", "600"]);
+    command
+        .args(["--min-count", "1", "--steps", "60", "--validate-every", "30", "--out"])
+        .arg(out)
+        .args(more);
+    command.stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_trained_model_writes_and_is_measured() {
+    let (dir, data) = verse();
+    let out = dir.path().join("models/lyricist");
+    let output = small_run(&data, &out, &[]).output().unwrap();
+    let told = text(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("bits/char") && told.contains("characters/s") && told.contains("left"), "{told}");
+
+    let output =
+        songwriter(&["evaluate", "lyrics", "--data", &data, "--model", &out.display().to_string(), "--json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let bits = found["bits_per_char"].as_f64().unwrap();
+    assert!(bits > 0.5 && bits < 4.5, "{found}");
+
+    // A copy that is checked on the way, without the checkpoint.
+    let copy = dir.path().join("copy/lyricist");
+    let output = songwriter(&["export", &out.display().to_string(), &copy.display().to_string()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!copy.join("run.ckpt").exists());
+    let models = dir.path().join("copy").display().to_string();
+    let output = songwriter(&["write", "-s", "The ", "--models", &models, "--random-seed", "1"]);
+    assert!(text(&output.stdout).starts_with("The "), "{}", text(&output.stderr));
+
+    // A second run does not write over the first.
+    assert_refused(&small_run(&data, &out, &[]).output().unwrap(), "--resume");
+}
+
+fn tensors(out: &Path) -> Vec<u8> {
+    std::fs::read(out.join("tensors.safetensors")).unwrap()
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_to_the_same_weights() {
+    let (dir, data) = verse();
+    let whole = dir.path().join("whole");
+    assert!(small_run(&data, &whole, &[]).output().unwrap().status.success());
+
+    let broken = dir.path().join("broken");
+    let checkpoint: PathBuf = broken.join("run.ckpt");
+    let mut child = small_run(&data, &broken, &["--checkpoint-every", "1"]).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !checkpoint.exists() {
+        assert!(Instant::now() < deadline, "no checkpoint was written");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap(); // SIGKILL: nothing can be tidied up
+    child.wait().unwrap();
+    let output = small_run(&data, &broken, &["--resume"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(tensors(&whole) == tensors(&broken), "the resumed run came to other weights");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_leaves() {
+    let (dir, data) = verse();
+    let out = dir.path().join("run");
+    let many = ["--steps", "100000"];
+    let mut child = small_run(&data, &out, &[]).args(["--help"]).spawn().unwrap();
+    child.wait().unwrap();
+    let mut command = command(&["train", "lyricist", "--data", &data, "--hidden", "24", "--out"]);
+    let child = command.arg(&out).args(many).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(told.contains("Go on with --resume"), "{told}");
+    assert!(out.join("run.ckpt").exists());
+}
+
+#[test]
+fn help_shows_examples() {
+    for arguments in [&["write", "--help"][..], &["caption", "--help"], &["train", "lyricist", "--help"]] {
+        let output = songwriter(arguments);
+        assert!(output.status.success() && text(&output.stdout).contains("Example"), "{arguments:?}");
+    }
+    assert_eq!(songwriter(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let picture = cat();
+    let mut child = command(&["caption", &picture, &picture, &picture, &picture])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0));
+}
