@@ -1,4 +1,63 @@
 //! From a picture to a song.
+//!
+//! A picture goes in; an image captioner (a convolutional network and a word LSTM) says what is
+//! in it; a character LSTM, primed by that sentence, goes on from there and writes a stanza.
+//! Everything runs where the caller is: natively, or in a browser as WebAssembly, on the CPU or
+//! on a GPU through WebGPU.
+//!
+//! ```text
+//! picture bytes -> Picture -> Captioner -> caption -> Prompt -> Lyricist -> song
+//! ```
+//!
+//! [`Songwriter`] is that road as one type:
+//!
+//! ```
+//! # #[cfg(feature = "native")]
+//! # fn main() -> songwriter::Result<()> {
+//! use std::{ops::ControlFlow, path::Path};
+//!
+//! use songwriter::nn::{Compute, block_on};
+//! use songwriter::weights::ModelFiles;
+//! use songwriter::{Picture, Prompt, SongOptions, Songwriter};
+//!
+//! let open = |model| ModelFiles::open(&Path::new("models").join(model));
+//! let songwriter = Songwriter::new(&open("captioner")?, &open("lyricist")?, &Compute::cpu())?;
+//!
+//! let bytes = std::fs::read("www/samples/cat.jpg").expect("the sample is there");
+//! let picture = Picture::from_bytes("cat.jpg", &bytes)?;
+//! let caption = block_on(songwriter.caption(&picture, 3))?;
+//!
+//! let options = SongOptions { temperature: 0.7, random_seed: 42, max_chars: 200 };
+//! let song = block_on(songwriter.write(
+//!     &Prompt::from_caption(&caption.text),
+//!     &options,
+//!     async |_piece: &str| ControlFlow::Continue(()), // called for each new letter
+//! ))?;
+//! assert!(song.text.to_lowercase().starts_with(&caption.text));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "native"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Where to find what
+//!
+//! | module | what |
+//! |---|---|
+//! | [`songwriter`](Songwriter) | the road above |
+//! | [`picture`] | decoding, orientation, the squash to 224 x 224 |
+//! | [`captioner`] | encoder, decoder, beam search, words |
+//! | [`lyricist`] | alphabet, network, prompt, sampling |
+//! | [`nn`] | the fused LSTM: for burn tensors, for whole sequences on the CPU, for single steps |
+//! | [`weights`] | model folders: manifest, digests, tensors |
+//! | [`error`] | what can go wrong, in sentences |
+//! | `corpus`, `training`, `evaluation`, `cli` | with the feature `native`: data, training, measures, the command line |
+//!
+//! Features: `native` adds the last row and everything that needs files and threads; `vulkan` and
+//! `cuda`, on top of it, train on a GPU.
+
+#![warn(missing_docs)]
+
 pub mod captioner;
 #[cfg(feature = "native")]
 pub mod cli;

@@ -181,9 +181,8 @@ mod tests {
         device.seed(11);
         let config = CharRnnConfig { alphabet_size: 7, hidden_size: 12, layers: 2, dropout: 0.0 };
         let model = config.init(&device);
-        let (time, batch) = (9, 40);
-        let draw =
-            |k: i32| -> Vec<i32> { (0..time * batch).map(|i| (i as i32 * k + i as i32 / 5) % 7).collect() };
+        let (time, batch) = (9usize, 40usize);
+        let draw = |k: i32| -> Vec<i32> { (0..(time * batch) as i32).map(|i| (i * k + i / 5) % 7).collect() };
         let mask: Vec<f32> = (0..time * batch).map(|i| f32::from(u8::from(i % 11 != 3))).collect();
         let nats = |model: &CharRnn, device: &Device| {
             let ints = |v: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(v, [time, batch]), device);

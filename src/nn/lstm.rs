@@ -106,7 +106,7 @@ pub fn recurrence(gates: Tensor<3>, recurrent: Tensor<2>) -> Tensor<3> {
     #[cfg(feature = "native")]
     let (gates, recurrent) = match super::recurrence::on_cpu(gates, recurrent) {
         Ok(outputs) => return outputs,
-        Err(inputs) => inputs,
+        Err(inputs) => *inputs,
     };
     composed(gates, recurrent)
 }

@@ -21,7 +21,7 @@ use super::math::{sigmoid, simd, tanh};
 ///
 /// # Errors
 /// The inputs, untouched, when they do not live on the CPU.
-pub fn on_cpu(gates: Tensor<3>, recurrent: Tensor<2>) -> Result<Tensor<3>, (Tensor<3>, Tensor<2>)> {
+pub fn on_cpu(gates: Tensor<3>, recurrent: Tensor<2>) -> Result<Tensor<3>, Box<(Tensor<3>, Tensor<2>)>> {
     if let (Ok(g), Ok(w)) = (
         gates.clone().try_into_primitive::<Autodiff<Flex>>(),
         recurrent.clone().try_into_primitive::<Autodiff<Flex>>(),
@@ -44,7 +44,7 @@ pub fn on_cpu(gates: Tensor<3>, recurrent: Tensor<2>) -> Result<Tensor<3>, (Tens
     {
         return Ok(Tensor::from_primitive::<Flex>(Run::new(g, w).forward().0));
     }
-    Err((gates, recurrent))
+    Err(Box::new((gates, recurrent)))
 }
 
 /// Sizes of a run and its inputs.
