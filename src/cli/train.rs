@@ -186,7 +186,7 @@ pub fn run(command: &Train, stop: &AtomicBool) -> Result<()> {
 fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
     let device = a.common.device.open()?;
     eprintln!("Reading {} file(s) of lyrics ...", a.data.len());
-    let lyrics = Lyrics::read(&a.data, a.column.as_deref())?;
+    let lyrics = Lyrics::read(&a.data, a.column.as_deref())?.worth_learning();
     let (train_set, held_out) = lyrics.split(a.held_out.into());
     if train_set.is_empty() || held_out.is_empty() {
         return Err(Error::Data(format!(

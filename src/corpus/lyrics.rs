@@ -4,7 +4,7 @@
 //! are separated by newlines and stanzas by blank lines; `artist` and `title` may stand beside
 //! it. Files whose name ends in `.gz` are unpacked on the way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// Stanzas longer than this many characters are cut at a line's end.
 const MAX_STANZA: usize = 480;
 /// Stanzas shorter than this many characters are headings or slips rather than verse.
-const MIN_STANZA: usize = 12;
+pub const MIN_STANZA: usize = 12;
 
 /// Stanzas with where they come from.
 #[derive(Debug, Default)]
@@ -33,10 +33,9 @@ impl Lyrics {
     /// together hold no lyrics.
     pub fn read(files: &[PathBuf], column: Option<&str>) -> Result<Self> {
         let mut lyrics = Self::default();
-        let mut known = std::collections::HashMap::new();
-        let mut seen = BTreeSet::new();
+        let mut known = HashMap::new();
         for file in files {
-            lyrics.read_file(file, column, &mut known, &mut seen)?;
+            lyrics.read_file(file, column, &mut known)?;
         }
         if lyrics.stanzas.is_empty() {
             let names: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
@@ -52,8 +51,7 @@ impl Lyrics {
         &mut self,
         path: &Path,
         column: Option<&str>,
-        known: &mut std::collections::HashMap<String, usize>,
-        seen: &mut BTreeSet<String>,
+        known: &mut HashMap<String, usize>,
     ) -> Result<()> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(Error::io(path))?;
@@ -98,15 +96,18 @@ impl Lyrics {
                 self.sources.push(source);
                 self.sources.len() - 1
             });
-            for stanza in stanzas(text) {
-                // The same stanza again (a chorus, a second edition) teaches nothing new, and
-                // would stand on both sides of a split.
-                if seen.insert(stanza.clone()) {
-                    self.stanzas.push((source, stanza));
-                }
-            }
+            self.stanzas.extend(stanzas(text).into_iter().map(|stanza| (source, stanza)));
         }
         Ok(())
+    }
+
+    /// Leaves out what is not worth learning: stanzas that stood there before (a chorus, a second
+    /// edition; they would also stand on both sides of a split), and those of less than
+    /// [`MIN_STANZA`] characters (headings, slips).
+    pub fn worth_learning(mut self) -> Self {
+        let mut seen = HashSet::new();
+        self.stanzas.retain(|(_, text)| text.len() >= MIN_STANZA && seen.insert(text.clone()));
+        self
     }
 
     /// Splits by source, so that nobody whose verse is measured was trained on: `percent` of the
@@ -134,12 +135,7 @@ impl Lyrics {
 pub fn stanzas(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     let mut current = String::new();
-    let mut finish = |current: &mut String| {
-        let stanza = std::mem::take(current);
-        if stanza.chars().count() >= MIN_STANZA {
-            out.push(stanza);
-        }
-    };
+    let mut finish = |current: &mut String| out.push(std::mem::take(current));
     for line in text.lines() {
         let line = line.trim();
         let full = current.len() + line.len() > MAX_STANZA;
@@ -153,7 +149,9 @@ pub fn stanzas(text: &str) -> Vec<String> {
             current.push_str(line);
         }
     }
-    finish(&mut current);
+    if !current.is_empty() {
+        finish(&mut current);
+    }
     out
 }
 
@@ -180,10 +178,13 @@ mod tests {
             "a.csv",
             b"artist,lyrics\nAnn,\"First line here\nsecond line\n\n\nOther stanza of it\n\nx\"\nBob,\"Other stanza of it\"\n",
         );
+        let texts = |lyrics: &Lyrics| lyrics.stanzas.clone();
+        let [first, other] = ["First line here\nsecond line", "Other stanza of it"].map(String::from);
         let lyrics = Lyrics::read(&[path], None).unwrap();
-        let texts: Vec<_> = lyrics.stanzas.iter().map(|(s, t)| (*s, t.as_str())).collect();
-        assert_eq!(texts, [(0, "First line here\nsecond line"), (0, "Other stanza of it")]);
         assert_eq!(lyrics.sources, ["Ann", "Bob"]);
+        let all = [(0, first.clone()), (0, other.clone()), (0, "x".into()), (1, other.clone())];
+        assert_eq!(texts(&lyrics), all);
+        assert_eq!(texts(&lyrics.worth_learning()), [(0, first), (0, other)]);
     }
 
     #[test]
