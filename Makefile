@@ -12,6 +12,7 @@ unexport NO_COLOR
 
 WASM := --target wasm32-unknown-unknown --lib --profile wasm-release
 
+.NOTPARALLEL:
 .PHONY: serve build test tools fetch test-tools lint test-rust test-page
 
 serve: fetch
@@ -28,6 +29,7 @@ lint: tools
 	cargo fmt --check
 	cargo clippy --release --features native --all-targets --locked -- -D warnings
 	cargo clippy --release --features vulkan --locked -- -D warnings
+	cargo clippy --release --lib --locked -- -D warnings
 	cargo clippy $(WASM) --locked -- -D warnings
 
 test-rust: tools

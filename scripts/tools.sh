@@ -6,8 +6,9 @@ set -eu
 TRUNK=0.21.14
 WASM_BINDGEN=0.2.130 # the version in Cargo.toml: the two have to agree
 
-if ! command -v cargo > /dev/null; then
-    echo "Rust is missing. Install it with rustup (https://rustup.rs), then run this again." >&2
+if ! command -v cargo > /dev/null || ! command -v rustup > /dev/null; then
+    echo "Rust is missing, or was not installed by rustup (Debian's own is too old). Install it from" >&2
+    echo "https://rustup.rs, or on Debian 13 and later: apt-get install rustup. Then run this again." >&2
     exit 1
 fi
 if ! command -v cc > /dev/null; then

@@ -1,5 +1,6 @@
 //! The command line as a user meets it: what is printed, which exit code, what is left on the disk.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -154,6 +155,16 @@ fn options_out_of_range_are_told() {
     assert_refused(&songwriter(&["write", "-s", "Oh", "-t", "3"]), "at most 2");
     assert_refused(&songwriter(&["caption", &cat(), "--beam", "0"]), "from 1 to 100");
     assert_refused(&songwriter(&["write"]), "PICTURE");
+    assert_refused(&songwriter(&["write", "-s", "\u{65e5}\u{672c}"]), "it writes English");
+    for option in [["--steps", "0"], ["--epochs", "nan"], ["--learning-rate", "0"], ["--dropout", "1"]] {
+        let mut arguments = vec!["train", "lyricist", "--data", "none.csv"];
+        arguments.extend(option);
+        assert_refused(&songwriter(&arguments), option[0]);
+    }
+    assert_refused(
+        &songwriter(&["train", "lyricist", "--data", "none.csv", "--resume", "--out", "none"]),
+        "nothing to resume",
+    );
     assert_refused(&songwriter(&["write", "-s", "Oh", "--device", "vulkan"]), "--features vulkan");
 }
 
@@ -189,6 +200,8 @@ fn verse() -> (TempDir, String) {
 fn small_run(data: &str, out: &Path, more: &[&str]) -> Command {
     let mut command =
         command(&["train", "lyricist", "--data", data, "--hidden", "24", "--batch-chars", "600"]);
+    // Dropout, so that what is drawn at random counts in the tests of --resume.
+    command.args(["--dropout", "0.2"]);
     command
         .args(["--min-count", "1", "--steps", "60", "--validate-every", "30", "--out"])
         .arg(out)
@@ -244,7 +257,8 @@ fn a_run_that_was_killed_goes_on_to_the_same_weights() {
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().unwrap(); // SIGKILL: nothing can be tidied up
-    child.wait().unwrap();
+    let killed = child.wait_with_output().unwrap();
+    assert!(!text(&killed.stderr).contains("Done in"), "the run was over before it was killed");
     let output = small_run(&data, &broken, &["--resume"]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(tensors(&whole) == tensors(&broken), "the resumed run came to other weights");
@@ -255,18 +269,16 @@ fn a_run_that_was_killed_goes_on_to_the_same_weights() {
 fn ctrl_c_saves_and_leaves() {
     let (dir, data) = verse();
     let out = dir.path().join("run");
-    let many = ["--steps", "100000"];
-    let mut child = small_run(&data, &out, &[]).args(["--help"]).spawn().unwrap();
-    child.wait().unwrap();
-    let mut command = command(&["train", "lyricist", "--data", &data, "--hidden", "24", "--out"]);
-    let child = command.arg(&out).args(many).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{told}");
-    assert!(told.contains("Go on with --resume"), "{told}");
+    let mut command = command(&["train", "lyricist", "--data", &data, "--hidden", "24", "--steps", "100000"]);
+    let mut child = command.arg("--out").arg(&out).stderr(Stdio::piped()).spawn().unwrap();
+    // The first line of progress says that training has begun.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !lines.next().expect("the run ended by itself").unwrap().contains("characters/s") {}
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let status = child.wait().unwrap();
+    let told: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(status.code(), Some(130), "{told:?}");
+    assert!(told.last().unwrap().contains("Go on with --resume"), "{told:?}");
     assert!(out.join("run.ckpt").exists());
 }
 
@@ -277,6 +289,16 @@ fn help_shows_examples() {
         assert!(output.status.success() && text(&output.stdout).contains("Example"), "{arguments:?}");
     }
     assert_eq!(songwriter(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_progress_reader_that_goes_away_does_not_end_a_run() {
+    let (dir, data) = verse();
+    let out = dir.path().join("run");
+    let mut child = small_run(&data, &out, &[]).spawn().unwrap();
+    drop(child.stderr.take());
+    assert!(child.wait().unwrap().success());
+    assert!(out.join("manifest.json").exists());
 }
 
 #[test]

@@ -63,7 +63,8 @@ impl DecoderConfig {
     /// # Errors
     /// A size is zero or absurd.
     pub fn check(&self) -> Result<()> {
-        let fine = (2..=1_000_000).contains(&self.words)
+        // Ids of training data are kept in 16 bits.
+        let fine = (2..=1 << 16).contains(&self.words)
             && (1..=8192).contains(&self.embedding_size)
             && (1..=8192).contains(&self.hidden_size)
             && (0.0..1.0).contains(&self.dropout);

@@ -6,14 +6,13 @@ use std::sync::atomic::AtomicBool;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::models_folder;
+use super::{models_folder, print};
 use crate::captioner::{Decoder, WORDS};
 use crate::corpus::flickr8k::{Flickr8k, Split};
 use crate::corpus::lyrics::Lyrics;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluation::captions::{bleu, cider_d, rouge_l};
-use crate::lyricist::writer::ALPHABET;
-use crate::lyricist::{Alphabet, CharRnnConfig};
+use crate::lyricist::writer::describe;
 use crate::nn::Compute;
 use crate::training::captioner::captions;
 use crate::training::lyricist::{bits_per_char, encode};
@@ -103,14 +102,13 @@ pub fn run(command: &Evaluate, stop: &AtomicBool) -> Result<()> {
         Evaluate::Captions(a) => (measure_captions(a, stop)?, a.json),
         Evaluate::Lyrics(a) => (measure_lyrics(a)?, a.json),
     };
-    if as_json {
-        println!("{found}");
-    } else if let Value::Object(map) = found {
-        for (key, value) in map {
-            println!("{key:>16}  {value}");
+    match found {
+        Value::Object(map) if !as_json => {
+            let lines = map.iter().map(|(key, value)| format!("{key:>20}  {value}\n"));
+            print(&lines.collect::<String>())
         }
+        found => print(&format!("{found}\n")),
     }
-    Ok(())
 }
 
 fn round(value: f64, digits: i32) -> f64 {
@@ -148,14 +146,14 @@ fn measure_captions(a: &CaptionsArguments, stop: &AtomicBool) -> Result<Value> {
 fn measure_lyrics(a: &LyricsArguments) -> Result<Value> {
     let folder = a.model.clone().unwrap_or_else(|| models_folder(a.models.as_ref()).join("lyricist"));
     let files = ModelFiles::open(&folder)?;
-    let alphabet: Alphabet = files.json(ALPHABET)?;
-    let config: CharRnnConfig = files.json(CONFIG)?;
-    if config.alphabet_size != alphabet.len() {
-        return Err(Error::model("lyricist", format!("{ALPHABET} and {CONFIG} are of two models")));
-    }
+    let (alphabet, config) = describe(&files)?;
     let device = burn::tensor::Device::flex();
     let model = config.load(&files.tensors()?, &device)?;
-    let lyrics = Lyrics::read(&a.data, a.column.as_deref())?;
+    let mut lyrics = Lyrics::read(&a.data, a.column.as_deref())?;
+    if a.held_out.is_some() {
+        // The same stanzas as training held out, and none that it learnt from elsewhere.
+        lyrics = lyrics.worth_learning();
+    }
     let stanzas: Vec<&str> = match a.held_out {
         Some(percent) => lyrics.split(percent.into()).1,
         None => lyrics.stanzas.iter().map(|(_, text)| text.as_str()).collect(),

@@ -43,6 +43,11 @@ pub fn run(a: &ExportArguments) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     write_folder(&a.to, manifest.clone(), &files)?;
-    eprintln!("{} files, {:.1} MB, written to {}.", files.len() + 1, bytes as f64 / 1e6, a.to.display());
+    super::tell(&format!(
+        "{} files, {:.1} MB, written to {}.",
+        files.len() + 1,
+        bytes as f64 / 1e6,
+        a.to.display()
+    ));
     Ok(())
 }

@@ -25,6 +25,6 @@ pub struct ImportArguments {
 pub fn run(a: &ImportArguments) -> Result<()> {
     let tensors = import_efficientnet(&a.file)?;
     write_atomic(&a.out, &tensors.to_safetensors(false)?)?;
-    eprintln!("{} weights written to {}.", tensors.len(), a.out.display());
+    super::tell(&format!("{} weights written to {}.", tensors.len(), a.out.display()));
     Ok(())
 }

@@ -7,6 +7,7 @@ pub mod progress;
 pub mod train;
 pub mod write;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Result};
 use crate::nn::Compute;
+use crate::weights::MANIFEST;
 
 /// Write a song about a picture, and train the two networks that do it.
 #[derive(Debug, Parser)]
@@ -85,7 +87,11 @@ impl DeviceKind {
         match self {
             Self::Cpu => Ok(Device::flex()),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => Ok(Device::vulkan(Default::default())),
+            Self::Vulkan => {
+                Device::wgpu_options().graphics_api(burn::tensor::WgpuBackend::Vulkan).init().map_err(|e| {
+                    Error::Device(format!("Vulkan can't be opened: {e}. --device cpu always works."))
+                })
+            }
             #[cfg(not(feature = "vulkan"))]
             Self::Vulkan => Err(missing("vulkan")),
             #[cfg(feature = "cuda")]
@@ -128,10 +134,24 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("songwriter: {error}");
-            ExitCode::from(2)
+            tell(&format!("songwriter: {error}"));
+            ExitCode::from(if stop.load(Ordering::Relaxed) { 130 } else { 2 })
         }
     }
+}
+
+/// Prints to standard output.
+///
+/// # Errors
+/// It can't be written to; a reader that has gone away is no failure of ours, see [`run`].
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::io("standard output"))
+}
+
+/// Tells the user something beside the results. If nobody listens, the work goes on.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The first Ctrl-C asks the work to save and leave; the second leaves at once.
@@ -141,7 +161,7 @@ fn on_interrupt(stop: &Arc<AtomicBool>) -> Result<()> {
         if stop.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nStopping as soon as nothing gets lost; press Ctrl-C again to leave at once.");
+        tell("\nStopping as soon as nothing gets lost; press Ctrl-C again to leave at once.");
     })
     .map_err(|e| Error::Usage(format!("Ctrl-C can't be watched for: {e}")))
 }
@@ -154,5 +174,8 @@ pub fn models_folder(given: Option<&PathBuf>) -> PathBuf {
     }
     let here = PathBuf::from("models");
     let home = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/models"));
-    if !here.is_dir() && home.is_dir() { home } else { here }
+    let holds_models = |folder: &PathBuf| {
+        ["captioner", "lyricist"].iter().any(|model| folder.join(model).join(MANIFEST).is_file())
+    };
+    if !holds_models(&here) && holds_models(&home) { home } else { here }
 }

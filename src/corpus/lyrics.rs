@@ -91,7 +91,9 @@ impl Lyrics {
                 ))
             })?;
             let artist = artist_column.and_then(|c| record.get(c)).filter(|a| !a.trim().is_empty());
-            let source = artist.unwrap_or(&name).trim().to_string();
+            // The file's name without its folder: the split must not depend on where it lies.
+            let file = || path.file_name().map_or_else(|| name.clone(), |f| f.to_string_lossy().into_owned());
+            let source = artist.map_or_else(file, |a| a.trim().to_string());
             let source = *known.entry(source.clone()).or_insert_with(|| {
                 self.sources.push(source);
                 self.sources.len() - 1
@@ -131,28 +133,42 @@ impl Lyrics {
     }
 }
 
-/// Cuts a song into stanzas of at most [`MAX_STANZA`] characters, lines trimmed.
+/// Cuts a song into stanzas of at most [`MAX_STANZA`] characters, lines trimmed; a longer line is
+/// cut between words if it can be.
 pub fn stanzas(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     let mut current = String::new();
-    let mut finish = |current: &mut String| out.push(std::mem::take(current));
-    for line in text.lines() {
-        let line = line.trim();
-        let full = current.len() + line.len() > MAX_STANZA;
-        if (line.is_empty() || full) && !current.is_empty() {
-            finish(&mut current);
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() && !current.is_empty() {
+            out.push(std::mem::take(&mut current));
         }
-        if !line.is_empty() {
+        let mut rest = line;
+        while !rest.is_empty() {
+            let (piece, left) = rest.split_at(line_end(rest));
+            rest = left.trim_start();
+            if !current.is_empty() && current.len() + 1 + piece.len() > MAX_STANZA {
+                out.push(std::mem::take(&mut current));
+            }
             if !current.is_empty() {
                 current.push('\n');
             }
-            current.push_str(line);
+            current.push_str(piece.trim_end());
         }
     }
     if !current.is_empty() {
-        finish(&mut current);
+        out.push(current);
     }
     out
+}
+
+/// Where a line has to be cut to be no longer than a stanza: its end, the last space before, or
+/// the last character that fits.
+fn line_end(line: &str) -> usize {
+    if line.len() <= MAX_STANZA {
+        return line.len();
+    }
+    let fits = line.floor_char_boundary(MAX_STANZA);
+    line[..fits].rfind(' ').map_or(fits, |space| space + 1)
 }
 
 /// FNV-1a, 64 bits (Fowler, Noll & Vo): a hash that never changes between versions.
@@ -200,6 +216,13 @@ mod tests {
         let line = "x".repeat(100);
         let parts = stanzas(&[line.as_str(); 9].join("\n"));
         assert_eq!(parts.iter().map(String::len).collect::<Vec<_>>(), [403, 403, 100]);
+        // One line of a whole song, and one without a space or a plain letter.
+        for song in ["la ".repeat(1000), "\u{e9}".repeat(3000)] {
+            let parts = stanzas(&song);
+            assert!(parts.iter().all(|p| !p.is_empty() && p.len() <= MAX_STANZA), "{parts:?}");
+            let letters = |t: &str| t.chars().filter(|c| *c != ' ').count();
+            assert_eq!(parts.iter().map(|p| letters(p)).sum::<usize>(), letters(&song));
+        }
     }
 
     #[test]

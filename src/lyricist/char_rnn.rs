@@ -16,6 +16,9 @@ use crate::weights::Tensors;
 /// character with it, at 2.8 with this.
 const TABLE: f64 = 2.0;
 
+/// Largest alphabet: ids of training data are kept in 16 bits.
+const SYMBOLS: usize = 1 << 16;
+
 /// Architecture of a [`CharRnn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CharRnnConfig {
@@ -54,7 +57,7 @@ impl CharRnnConfig {
     /// # Errors
     /// A size is zero or absurd.
     pub fn check(&self) -> Result<()> {
-        let fine = (2..=100_000).contains(&self.alphabet_size)
+        let fine = (2..=SYMBOLS).contains(&self.alphabet_size)
             && (1..=8192).contains(&self.hidden_size)
             && (1..=16).contains(&self.layers)
             && (0.0..1.0).contains(&self.dropout);

@@ -25,6 +25,25 @@ pub struct Song {
     pub random_seed: u64,
     /// The temperature it was drawn at.
     pub temperature: f32,
+    /// Characters of the prompt that are not in the alphabet and were left out.
+    pub left_out: usize,
+}
+
+/// Alphabet and architecture of a model folder, which have to fit each other.
+///
+/// # Errors
+/// They do not, or can't be read.
+pub fn describe(files: &ModelFiles) -> Result<(Alphabet, CharRnnConfig)> {
+    let alphabet: Alphabet = files.json(ALPHABET)?;
+    let config: CharRnnConfig = files.json(CONFIG)?;
+    config.check()?;
+    if config.alphabet_size != alphabet.len() {
+        return Err(Error::model(
+            "lyricist",
+            format!("{ALPHABET} has {} entries, {CONFIG} says {}", alphabet.len(), config.alphabet_size),
+        ));
+    }
+    Ok((alphabet, config))
 }
 
 /// A trained lyricist.
@@ -40,15 +59,7 @@ impl Lyricist {
     /// # Errors
     /// The folder's files do not fit together.
     pub fn new(files: &ModelFiles, compute: &Compute) -> Result<Self> {
-        let alphabet: Alphabet = files.json(ALPHABET)?;
-        let config: CharRnnConfig = files.json(CONFIG)?;
-        if config.alphabet_size != alphabet.len() {
-            return Err(Error::model(
-                "lyricist",
-                format!("{ALPHABET} has {} entries, {CONFIG} says {}", alphabet.len(), config.alphabet_size),
-            ));
-        }
-        config.check()?;
+        let (alphabet, config) = describe(files)?;
         Ok(Self { network: Stepper::new(config.stepper(), &files.tensors()?, compute)?, alphabet })
     }
 
@@ -86,7 +97,14 @@ impl Lyricist {
         let mut state = self.network.state(1);
         let mut scores = self.network.step(&[END], &mut state).await?;
         let mut text = String::new();
-        for id in self.alphabet.encode(prompt.text()).0 {
+        let (ids, left_out) = self.alphabet.encode(prompt.text());
+        if ids.is_empty() && left_out > 0 {
+            return Err(Error::Usage(format!(
+                "The songwriter knows none of the characters of {:?}; it writes English.",
+                prompt.text().trim()
+            )));
+        }
+        for id in ids {
             text.extend(self.alphabet.character(id));
             scores = self.network.step(&[id], &mut state).await?;
         }
@@ -103,6 +121,6 @@ impl Lyricist {
             scores = self.network.step(&[id], &mut state).await?;
         }
         text.truncate(text.trim_end().len());
-        Ok(Song { text, random_seed: options.random_seed, temperature: options.temperature })
+        Ok(Song { text, random_seed: options.random_seed, temperature: options.temperature, left_out })
     }
 }

@@ -142,21 +142,14 @@ impl SavedData {
         let transposed = transpose(slice(&self.recurrent), hidden, 4 * hidden);
         let mut d_gates = vec![0.0f32; time * 4 * step];
         let mut d_cell = vec![0.0f32; step];
+        let mut scratch = vec![0.0f32; step];
         let zeros = vec![0.0f32; step];
         for t in (0..time).rev() {
             let range = |k: usize| k * step..(k + 1) * step;
             let c_last = if t == 0 { &zeros[..] } else { &self.cells[range(t - 1)] };
             let (before, now) = d_outputs.split_at_mut(t * step);
-            let d_before: &mut [f32] = if t == 0 { &mut [] } else { &mut before[range(t - 1)] };
-            // The first step has no step before it to hand a gradient to; an empty slice has no
-            // chunks, so that step is zipped with chunks of scratch instead.
-            let mut scratch = Vec::new();
-            let d_before = if t == 0 {
-                scratch.resize(step, 0.0);
-                &mut scratch[..]
-            } else {
-                d_before
-            };
+            // The first step has none before it to hand a gradient to; scratch takes its place.
+            let d_before = if t == 0 { &mut scratch[..] } else { &mut before[range(t - 1)] };
             d_gates[t * 4 * step..(t + 1) * 4 * step]
                 .par_chunks_mut(rows * 4 * hidden)
                 .zip(d_cell.par_chunks_mut(rows * hidden))

@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use sha2::{Digest, Sha256};
 
 use crate::lyricist::sampling::Rng;
 
@@ -111,11 +112,19 @@ impl Plans {
         batches.get(step % self.per_epoch % batches.len().max(1)).cloned().unwrap_or_default()
     }
 
-    /// The settings on which the order depends.
-    pub fn identity(&self) -> serde_json::Value {
-        let symbols: usize = self.lengths.iter().sum();
+    /// The settings on which the order depends, and a digest of the sequences themselves, which
+    /// are given in their own order.
+    pub fn identity<'a>(&self, sequences: impl IntoIterator<Item = &'a [u16]>) -> serde_json::Value {
+        let mut digest = Sha256::new();
+        for sequence in sequences {
+            digest.update((sequence.len() as u64).to_le_bytes());
+            for id in sequence {
+                digest.update(id.to_le_bytes());
+            }
+        }
         serde_json::json!({
-            "sequences": self.lengths.len(), "symbols": symbols, "budget": self.budget, "seed": self.seed,
+            "sequences": self.lengths.len(), "budget": self.budget, "seed": self.seed,
+            "sha256": format!("{:x}", digest.finalize()),
         })
     }
 }

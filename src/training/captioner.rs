@@ -15,7 +15,7 @@ use crate::captioner::{Decoder, WORDS};
 use crate::error::{Error, Result};
 use crate::evaluation::captions::{bleu, cider_d};
 use crate::nn::{Compute, block_on};
-use crate::weights::{CONFIG, Manifest, Precision, TENSORS, Tensors, write_folder};
+use crate::weights::{CONFIG, Manifest, Precision, TENSORS, Tensors, sha256, write_folder};
 
 /// One caption to learn: which photo, which words.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ pub fn captions(decoder: &Decoder, features: &[Vec<f32>], beam: usize) -> Result
         .par_iter()
         .map(|f| {
             let caption = block_on(decoder.caption(f, &search))?;
-            Ok(caption.text.split(' ').map(String::from).collect())
+            Ok(caption.text.split_whitespace().map(String::from).collect())
         })
         .collect()
 }
@@ -150,9 +150,12 @@ impl Task for CaptionerTask {
     }
 
     fn identity(&self) -> serde_json::Value {
+        // Weights that are not finite have no digest; an encoder with such fails elsewhere.
+        let encoder = self.encoder.to_safetensors(false).map(|bytes| sha256(&bytes)).unwrap_or_default();
         serde_json::json!({
             "model": "captioner", "config": self.config, "examples": self.examples.len(),
-            "photos": self.features.len(), "smoothing": self.smoothing, "batches": self.plans.identity(),
+            "photos": self.features.len(), "smoothing": self.smoothing, "words": self.words, "encoder": encoder,
+            "batches": self.plans.identity(self.examples.iter().map(|e| e.words.as_slice())),
         })
     }
 }

@@ -77,7 +77,7 @@ impl Checkpoint {
         if Sha256::digest(content).as_slice() != digest {
             return Err(bad("it is damaged (its SHA-256 does not match)"));
         }
-        let mut rest = &content[HEADER..];
+        let mut rest = content.get(HEADER..).ok_or_else(|| bad("it is too short"))?;
         let mut parts = header[8..].as_chunks::<8>().0.iter().map(|n| {
             let n = usize::try_from(u64::from_le_bytes(*n)).unwrap_or(usize::MAX);
             let (part, left) = rest.split_at_checked(n)?;
@@ -118,6 +118,7 @@ mod tests {
             (&whole[..whole.len() - 1], "damaged"),
             (&whole[..10], "too short"),
             (&[b"x", &whole[1..]].concat(), "no checkpoint"),
+            (&[&MAGIC[..], &Sha256::digest(MAGIC)].concat(), "too short"),
         ] {
             std::fs::write(&path, bytes).unwrap();
             let error = Checkpoint::load(&path).unwrap_err().to_string();

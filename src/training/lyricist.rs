@@ -12,6 +12,9 @@ use crate::lyricist::char_rnn::{CharRnn, CharRnnConfig};
 use crate::lyricist::writer::ALPHABET;
 use crate::weights::{CONFIG, Manifest, TENSORS, write_folder};
 
+/// Characters that are measured at once: enough to keep the cores busy, little memory.
+const MEASURED_AT_ONCE: usize = 12_800;
+
 /// Stanzas as ids, without the end symbol.
 pub type Encoded = Vec<Vec<u16>>;
 
@@ -38,7 +41,12 @@ pub fn bits_per_char(model: &CharRnn, stanzas: &Encoded, device: &Device) -> Res
     let mut order: Vec<&[u16]> = stanzas.iter().map(Vec::as_slice).collect();
     order.sort_by_key(|s| s.len());
     let (mut nats, mut characters) = (0.0, 0usize);
-    for chunk in order.chunks(64) {
+    let mut rest = order.as_slice();
+    while let Some(shortest) = rest.first() {
+        // Of like length, so the batch is hardly larger than its shortest times their number.
+        let size = (MEASURED_AT_ONCE / (shortest.len() + 1)).clamp(1, rest.len());
+        let (chunk, left) = rest.split_at(size);
+        rest = left;
         let batch = pad(chunk, END, device);
         nats += f64::from(model.loss(batch.inputs, batch.targets, batch.mask).into_scalar::<f32>());
         characters += batch.units;
@@ -118,7 +126,7 @@ impl Task for LyricistTask {
     fn identity(&self) -> serde_json::Value {
         serde_json::json!({
             "model": "lyricist", "config": self.config, "alphabet": self.alphabet,
-            "batches": self.plans.identity(),
+            "batches": self.plans.identity(self.train.iter().map(Vec::as_slice)),
         })
     }
 }

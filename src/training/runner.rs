@@ -8,7 +8,6 @@ use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Tensor};
-use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, RunState};
 use crate::error::{Error, Result};
@@ -53,7 +52,7 @@ pub trait Task {
 }
 
 /// How long and how fast to train.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Updates in all.
     pub steps: usize,
@@ -139,7 +138,7 @@ pub fn train<T: Task>(
         let saved = Checkpoint::load(checkpoint)?;
         if saved.state.task != identity {
             return Err(Error::Training(format!(
-                "{} is the checkpoint of a run with other settings: {}. Use the same options to go on with it, or start anew without --resume.",
+                "{} is the checkpoint of a run with other data or settings: {}. Give the same options to go on with it, or name another folder with --out.",
                 checkpoint.display(),
                 saved.state.task
             )));
@@ -170,11 +169,7 @@ pub fn train<T: Task>(
         let (loss, units) = task.loss(&model, state.step)?;
         let bits = f64::from(loss.clone().into_scalar::<f32>()) / units as f64 / std::f64::consts::LN_2;
         if !bits.is_finite() {
-            return Err(Error::Training(format!(
-                "The loss is no number any more at update {}: the run has diverged. {} holds the last good state; start again with a lower --learning-rate.",
-                state.step,
-                checkpoint.display()
-            )));
+            return Err(diverged(state.step, checkpoint));
         }
         let grads = (loss / units as f64).backward();
         let grads = GradientsParams::from_grads(grads, &model);
@@ -189,6 +184,9 @@ pub fn train<T: Task>(
         let validated = last || state.step.is_multiple_of(settings.validate_every);
         if validated {
             let found = task.validate(&model.valid())?;
+            if !found.is_finite() {
+                return Err(diverged(state.step, checkpoint));
+            }
             score = Some(found);
             if state.best.is_none_or(|best| if task.higher_is_better() { found > best } else { found < best })
             {
@@ -215,6 +213,19 @@ pub fn train<T: Task>(
         });
     }
     Ok(Outcome::Finished(state.best.unwrap_or(f64::NAN)))
+}
+
+/// What is said when the loss is no number any more. Nothing is saved then, so the checkpoint, if
+/// there is one, is of an earlier update.
+fn diverged(step: usize, checkpoint: &std::path::Path) -> Error {
+    let kept = if checkpoint.exists() {
+        format!(" {} holds an earlier state.", checkpoint.display())
+    } else {
+        String::new()
+    };
+    Error::Training(format!(
+        "The loss is no number any more at update {step}: the run has diverged.{kept} Start a new one with a lower --learning-rate and another --out."
+    ))
 }
 
 /// Place of the checkpoint of a run whose results go to a folder.

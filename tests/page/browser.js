@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
-/** Starts Chromium with WebGPU, which on a machine without a graphics card it emulates. */
-export const launch = () =>
+/** Starts Chromium, with WebGPU unless told otherwise: without a graphics card it emulates it. */
+export const launch = ({ webgpu = true } = {}) =>
   chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     // Playwright's own --headless means the old mode, which has no WebGPU.
@@ -11,7 +11,7 @@ export const launch = () =>
     args: [
       "--headless=new",
       "--no-sandbox",
-      "--enable-unsafe-webgpu",
+      ...(webgpu ? ["--enable-unsafe-webgpu"] : ["--disable-features=WebGPU", "--disable-gpu"]),
       "--disable-quic",
       "--no-first-run",
       "--disable-background-networking",

@@ -1,7 +1,7 @@
 /** The built page in a real browser: what a visitor can do, and what can go wrong. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
@@ -323,32 +323,54 @@ test("both devices think the same", async () => {
 test("the command line and the page write the same songs", { skip: !process.env.SONGWRITER_BIN }, async () => {
   const seeds = Array.from({ length: 10 }, (_, i) => String(i + 1));
   const temperature = 0.8;
-  const { stdout } = await promisify(execFile)(
-    process.env.SONGWRITER_BIN,
-    ["write", PICTURE, "-n", "10", "--random-seed", "1", "-t", String(temperature), "--json", "--models", join(DIST, "models")],
-    { cwd: new URL("../..", import.meta.url).pathname },
+  const names = (await readdir(join(DIST, "samples"))).filter((name) => name.endsWith(".jpg"));
+  assert.ok(names.length >= 4);
+  const models = ["--models", join(DIST, "models")];
+  const run = async (...options) =>
+    (await promisify(execFile)(process.env.SONGWRITER_BIN, [...options, "--json", ...models])).stdout.trim();
+  const files = names.map((name) => join(DIST, "samples", name));
+  const captions = (await run("caption", ...files)).split("\n").map((line) => JSON.parse(line).caption);
+  const { songs } = JSON.parse(
+    await run("write", files[0], "-n", "10", "--random-seed", "1", "-t", String(temperature)),
   );
-  const { caption, songs } = JSON.parse(stdout);
-  const native = { caption, songs: songs.map(({ text }) => text) };
+  const native = { captions, songs: songs.map(({ text }) => text) };
   await withPage({ query: "?device=cpu" }, async ({ page, assertQuiet }) => {
     await whenReady(page);
     await page.evaluate(() => {
-      window.writeAll = async ([client], { picture, seeds, temperature }) => {
-        const bytes = new Uint8Array(await (await fetch(picture)).arrayBuffer());
-        const { caption } = await client.caption(bytes, "picture", 3);
+      window.writeAll = async ([client], { names, seeds, temperature }) => {
+        const captions = [];
+        for (const name of names) {
+          const bytes = new Uint8Array(await (await fetch(`samples/${name}`)).arrayBuffer());
+          captions.push((await client.caption(bytes, name, 3)).caption);
+        }
         const songs = [];
         for (const random_seed of seeds) {
           const { max_chars } = client.opened;
-          const { text } = await client.write({ caption, temperature, random_seed, max_chars });
+          const { text } = await client.write({ caption: captions[0], temperature, random_seed, max_chars });
           songs.push(text);
         }
-        return { caption, songs };
+        return { captions, songs };
       };
     });
-    const argument = { picture: "samples/raccoon.jpg", seeds, temperature };
-    assert.deepEqual(await inWorkers(page, ["cpu"], "writeAll", argument), native);
+    assert.deepEqual(await inWorkers(page, ["cpu"], "writeAll", { names, seeds, temperature }), native);
     assertQuiet();
   });
+});
+
+test("a browser without WebGPU sings on the CPU", async () => {
+  const plain = await launch({ webgpu: false });
+  try {
+    const { page, assertQuiet } = await openPage(plain, site);
+    assert.equal(await page.evaluate(async () => (await navigator.gpu?.requestAdapter()) ?? null), null);
+    await page.setInputFiles("#file", PICTURE);
+    const { caption, song } = await whenSung(page);
+    assert.match(caption, /\w+ \w+/);
+    assert.match(song, /\w+/);
+    assert.match(await page.textContent("#device"), /^Runs on your CPU: .*WebGPU.*\.$/);
+    assertQuiet();
+  } finally {
+    await plain.close();
+  }
 });
 
 for (const [width, height] of [

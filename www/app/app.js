@@ -73,10 +73,15 @@ const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
  *   `because`: what to say of the device instead of the worker's own sentence
  */
 function start({ device, fresh = false, because }) {
-  let opened = false;
+  /** What the worker settled on, once it is open. @type {{device: string, why: string} | null} */
+  let opened = null;
   const mine = new Client(() => {
     if (mine !== client) return;
-    if (opened) return recover({ device, because });
+    if (opened) {
+      // The choice of the device is not made again: what broke might be the trial of WebGPU.
+      const why = opened.device === "webgpu" ? "Runs on your CPU: WebGPU broke down." : opened.why;
+      return recover(device === null ? { device: "cpu", because: why } : { device, because });
+    }
     // WebGPU is the likelier culprit of a crash at the start; the CPU may still do.
     if (device === null) {
       const because = "Runs on your CPU: WebGPU broke down when it was tried.";
@@ -100,11 +105,11 @@ function start({ device, fresh = false, because }) {
   });
   opening.then(
     (answer) => {
-      opened = true;
+      opened = { device: answer.device, why: because ?? answer.why };
       maxChars = Number(query.get("max_chars")) || answer.max_chars;
       if (!temperatureChosen) setTemperature(answer.temperature);
       $("progress").classList.add("over");
-      $("device").textContent = because ?? answer.why;
+      $("device").textContent = opened.why;
       document.documentElement.dataset.device = answer.device;
       if (!pictureWaits) say("Ready. Pick a picture.");
       ready.resolve();

@@ -115,6 +115,7 @@ async function choose(wanted, open) {
   const obstacle = await webgpuObstacle();
   if (obstacle) return onCpu(obstacle);
   let gpu = null;
+  let run = null;
   let timer;
   try {
     const tooLong = new Promise((_, reject) => {
@@ -124,7 +125,8 @@ async function choose(wanted, open) {
       gpu = await open("webgpu");
       return charsPerSecond(gpu);
     };
-    const gpuSpeed = await Promise.race([trial(), tooLong]);
+    run = trial();
+    const gpuSpeed = await Promise.race([run, tooLong]);
     const cpuSpeed = await charsPerSecond(cpu);
     const speeds = [gpuSpeed, cpuSpeed].map((speed) => Math.round(speed).toLocaleString("en"));
     if (gpuSpeed > cpuSpeed) {
@@ -139,6 +141,8 @@ async function choose(wanted, open) {
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) throw error;
     console.info("WebGPU is not used:", error);
+    // A trial that took too long ends by itself; its engine is of no use then.
+    run?.finally(() => gpu?.free()).catch(() => {});
     return onCpu("WebGPU is there but did not work");
   } finally {
     clearTimeout(timer);
