@@ -62,7 +62,7 @@ pub struct WriteArguments {
     /// The same number gives the same song (default: another each time); further songs count up
     #[arg(long)]
     pub random_seed: Option<u64>,
-    /// Characters after which a song ends if it has not by itself
+    /// Characters after which a song ends with its line if it has not by itself
     #[arg(long, default_value_t = SongOptions::default().max_chars)]
     pub max_chars: usize,
     /// What `caption` and `write` share

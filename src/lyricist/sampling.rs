@@ -49,7 +49,8 @@ pub struct SongOptions {
     pub temperature: f32,
     /// The same seed gives the same song.
     pub random_seed: u64,
-    /// The song ends after so many characters (the prompt not counted) if it has not by itself.
+    /// A song of so many characters (the prompt not counted) ends with the line it is in, if it has
+    /// not ended by itself.
     pub max_chars: usize,
 }
 

@@ -16,6 +16,9 @@ pub const ALPHABET: &str = "alphabet.json";
 /// Characters that a song has at least: the end symbol is not drawn before.
 const MIN_CHARS: usize = 60;
 
+/// Characters that the last line may have beyond the limit.
+const LAST_LINE: usize = 80;
+
 /// A written song.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Song {
@@ -109,8 +112,9 @@ impl Lyricist {
             scores = self.network.step(&[id], &mut state).await?;
         }
         let mut flow = if text.is_empty() { ControlFlow::Continue(()) } else { on_text(&text).await };
-        for written in 0..options.max_chars {
-            if flow.is_break() {
+        for written in 0..options.max_chars + LAST_LINE {
+            // A song that is cut off ends with a whole line, if the line is one.
+            if flow.is_break() || (written >= options.max_chars && text.ends_with('\n')) {
                 break;
             }
             let forbidden: &[usize] = if written < MIN_CHARS { &[END] } else { &[] };
