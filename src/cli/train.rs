@@ -141,13 +141,13 @@ pub struct CaptionerArguments {
     #[arg(long, default_value_t = 512, value_parser = positive_count)]
     pub hidden: usize,
     /// Share of inputs and outputs of the LSTM that is dropped
-    #[arg(long, default_value_t = 0.5, value_parser = share)]
+    #[arg(long, default_value_t = 0.3, value_parser = share)]
     pub dropout: f64,
     /// Share of each target word that is spread over all words
     #[arg(long, default_value_t = 0.1, value_parser = share)]
     pub smoothing: f64,
     /// Words of a batch, padding included
-    #[arg(long, default_value_t = 1500, value_parser = positive_count)]
+    #[arg(long, default_value_t = 700, value_parser = positive_count)]
     pub batch_words: usize,
     /// Words that stand less often than this in the captions are left out
     #[arg(long, default_value_t = 5, value_parser = positive_count)]
@@ -156,7 +156,7 @@ pub struct CaptionerArguments {
     #[arg(long, value_parser = positive_count)]
     pub steps: Option<usize>,
     /// Passes over the captions
-    #[arg(long, default_value_t = 12.0, value_parser = positive)]
+    #[arg(long, default_value_t = 6.0, value_parser = positive)]
     pub epochs: f64,
     /// Highest learning rate
     #[arg(long, default_value_t = 2e-3, value_parser = positive)]

@@ -96,7 +96,7 @@ impl Lyricist {
         mut on_text: impl AsyncFnMut(&str) -> ControlFlow<()>,
     ) -> Result<Song> {
         options.check()?;
-        let mut rng = Rng::new(options.random_seed);
+        let mut rng = Rng::for_text(options.random_seed, prompt.text());
         let mut state = self.network.state(1);
         let mut scores = self.network.step(&[END], &mut state).await?;
         let mut text = String::new();
