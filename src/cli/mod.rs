@@ -88,9 +88,9 @@ impl DeviceKind {
             Self::Cpu => Ok(Device::flex()),
             #[cfg(feature = "vulkan")]
             Self::Vulkan => {
-                Device::wgpu_options().graphics_api(burn::tensor::WgpuBackend::Vulkan).init().map_err(|e| {
-                    Error::Device(format!("Vulkan can't be opened: {e}. --device cpu always works."))
-                })
+                Device::wgpu_options().graphics_api(burn::tensor::wgpu::WgpuBackend::Vulkan).init().map_err(
+                    |e| Error::Device(format!("Vulkan can't be opened: {e}. --device cpu always works.")),
+                )
             }
             #[cfg(not(feature = "vulkan"))]
             Self::Vulkan => Err(missing("vulkan")),
