@@ -66,11 +66,6 @@ impl Lyricist {
         Ok(Self { network: Stepper::new(config.stepper(), &files.tensors()?, compute)?, alphabet })
     }
 
-    /// The characters it knows.
-    pub fn alphabet(&self) -> &Alphabet {
-        &self.alphabet
-    }
-
     /// Scores of the character after a text, `[alphabet]`.
     ///
     /// # Errors

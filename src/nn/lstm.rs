@@ -78,11 +78,6 @@ pub fn initial_bias(hidden_size: usize, device: &Device) -> Tensor<1> {
 }
 
 impl Lstm {
-    /// Length of an output vector.
-    pub fn hidden_size(&self) -> usize {
-        self.recurrent.val().dims()[0]
-    }
-
     /// Runs over whole sequences from the zero state: `[time, batch, input_size]` to
     /// `[time, batch, hidden_size]`.
     pub fn forward(&self, inputs: Tensor<3>) -> Tensor<3> {

@@ -36,16 +36,6 @@ impl PackedMatrix {
         Self { rows, columns, panels }
     }
 
-    /// Number of rows, the length of an input.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Number of columns, the length of an output.
-    pub fn columns(&self) -> usize {
-        self.columns
-    }
-
     /// `out [batch, columns] += x [batch, rows] * self`.
     ///
     /// # Panics
