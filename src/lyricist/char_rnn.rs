@@ -6,7 +6,10 @@ use burn::tensor::{Device, Distribution, Int, Tensor, activation};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::lstm::{Lstm, LstmConfig, initial_bias, orthogonal, recurrence, uniform};
+use crate::nn::lstm::{Lstm, LstmConfig, recurrence};
+use crate::nn::layer::{Recurrent, initial_bias, uniform};
+use crate::nn::Cell;
+use crate::nn::linear::linear;
 use crate::nn::{Entrance, StepperShape};
 use crate::weights::Tensors;
 
@@ -73,10 +76,10 @@ impl CharRnnConfig {
         let (v, h) = (self.alphabet_size, self.hidden_size);
         // The bias of the first layer lives in every row of the table.
         let table = Tensor::random([v, 4 * h], Distribution::Uniform(-TABLE, TABLE), device)
-            + initial_bias(h, device).unsqueeze();
+            + initial_bias(Cell::Lstm, h, device).unsqueeze();
         CharRnn {
             table: Param::from_tensor(table),
-            recurrent: orthogonal(h, device),
+            recurrent: Recurrent::init(Cell::Lstm, h, device).weights,
             upper: (1..self.layers)
                 .map(|_| LstmConfig { input_size: h, hidden_size: h }.init(device))
                 .collect(),
@@ -138,7 +141,7 @@ impl CharRnn {
         }
         let hidden = width / 4;
         let x = self.dropout.forward(x).reshape([time * batch, hidden]);
-        let scores = x.matmul(self.output.val()) + self.output_bias.val().unsqueeze();
+        let scores = linear(x, self.output.val(), self.output_bias.val());
         let alphabet = scores.dims()[1];
         scores.reshape([time, batch, alphabet])
     }
