@@ -1,0 +1,8 @@
+//! What is known of English without a network: mood, keywords, rhyme, syllables.
+//!
+//! Everything here is the same natively and in the browser: tables that are part of the library,
+//! plain arithmetic, no files and no clocks.
+
+pub mod mood;
+
+pub use mood::Mood;
