@@ -29,6 +29,15 @@ impl Cell {
         }
     }
 
+    /// How weights of such layers are named.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lstm => "lstm",
+            Self::Gru => "gru",
+            Self::Rnn => "rnn",
+        }
+    }
+
     /// The state before the first step: zeros.
     pub fn zeros(self, batch: usize, hidden_size: usize, device: &Device) -> CellState {
         let zeros = || Tensor::zeros([batch, hidden_size], device);

@@ -296,7 +296,17 @@ fn product_plain_transposed(a: View<'_>, b: View<'_>, out: &mut [f32]) {
     let values = row_major(b);
     // SAFETY: as in `product`.
     unsafe {
-        gemm_crate(a.rows, b.columns, b.rows, out.as_mut_ptr(), b.columns, a, values.as_ptr(), b.columns, true);
+        gemm_crate(
+            a.rows,
+            b.columns,
+            b.rows,
+            out.as_mut_ptr(),
+            b.columns,
+            a,
+            values.as_ptr(),
+            b.columns,
+            true,
+        );
     }
 }
 
@@ -378,9 +388,8 @@ fn pack_bf16(b: View<'_>, first: usize, from: usize, to: usize, out: &mut [u32])
     let width = PANEL.min(b.columns - first);
     if b.column == 1 {
         for (p, out) in out.chunks_exact_mut(PANEL).enumerate() {
-            let row = |k: usize| -> &[f32] {
-                if k < to { &b.values[k * b.row + first..][..width] } else { &[] }
-            };
+            let row =
+                |k: usize| -> &[f32] { if k < to { &b.values[k * b.row + first..][..width] } else { &[] } };
             kernel::interleave_bf16(row(from + 2 * p), row(from + 2 * p + 1), &mut out[..width]);
         }
     } else {
@@ -429,7 +438,10 @@ mod tests {
                     product(lefts[l], rights[r], &mut out, true, precision);
                     for (x, y) in out.iter().zip(&expected) {
                         let scale = (k as f32).sqrt();
-                        assert!((x - y).abs() < tolerance * scale, "{m} {n} {k} {precision:?} {l}{r}: {x} {y}");
+                        assert!(
+                            (x - y).abs() < tolerance * scale,
+                            "{m} {n} {k} {precision:?} {l}{r}: {x} {y}"
+                        );
                     }
                 }
             }

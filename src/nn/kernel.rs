@@ -169,18 +169,8 @@ mod x86 {
     ];
     /// The same on pairs of bfloat16.
     pub const BF16: [Kernel<u32>; TILE] = [
-        bf16::<1>,
-        bf16::<2>,
-        bf16::<3>,
-        bf16::<4>,
-        bf16::<5>,
-        bf16::<6>,
-        bf16::<7>,
-        bf16::<8>,
-        bf16::<9>,
-        bf16::<10>,
-        bf16::<11>,
-        bf16::<12>,
+        bf16::<1>, bf16::<2>, bf16::<3>, bf16::<4>, bf16::<5>, bf16::<6>, bf16::<7>, bf16::<8>, bf16::<9>,
+        bf16::<10>, bf16::<11>, bf16::<12>,
     ];
 
     /// Runs a panel's tiles.
@@ -237,13 +227,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f")]
-    unsafe fn single<const R: usize>(
-        k: usize,
-        a: Strided<f32>,
-        b: *const f32,
-        out: *mut f32,
-        stride: usize,
-    ) {
+    unsafe fn single<const R: usize>(k: usize, a: Strided<f32>, b: *const f32, out: *mut f32, stride: usize) {
         let mut sums = [[_mm512_setzero_ps(); 2]; R];
         // SAFETY: the caller's matrices have k steps.
         unsafe {

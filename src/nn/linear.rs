@@ -41,8 +41,10 @@ mod on_cpu {
             let ((x, x_node), (w, w_node), (b, b_node)) = (x.into_parts(), w.into_parts(), b.into_parts());
             let saved = Saved { x: x.to_contiguous(), weights: w.to_contiguous() };
             let out = forward(&saved, b, training_precision());
-            let kind =
-                LinearBackward.prepare::<NoCheckpointing>([x_node, w_node, b_node]).compute_bound().stateful();
+            let kind = LinearBackward
+                .prepare::<NoCheckpointing>([x_node, w_node, b_node])
+                .compute_bound()
+                .stateful();
             let out = match kind {
                 OpsKind::Tracked(prep) => prep.finish(saved, out),
                 OpsKind::UnTracked(prep) => prep.finish(out),

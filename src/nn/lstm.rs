@@ -7,8 +7,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation};
 
 use super::cell::Cell;
-use super::layer::{self, Recurrent, initial_bias};
 pub use super::layer::uniform;
+use super::layer::{self, Recurrent, initial_bias};
 use super::linear::linear;
 
 /// Sizes of a layer.

@@ -7,6 +7,7 @@
 pub mod cell;
 pub mod compute;
 pub mod cpu;
+pub mod entrance;
 #[cfg(feature = "native")]
 pub mod gemm;
 #[cfg(feature = "native")]

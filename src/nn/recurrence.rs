@@ -43,8 +43,10 @@ pub fn on_cpu(
         drop((gates, recurrent, bias));
         let ((g, g_node), (w, w_node), (b, b_node)) = (g.into_parts(), w.into_parts(), b.into_parts());
         let run = Run::new(cell, g, w, b, initial, training_precision());
-        let kind =
-            RecurrenceBackward.prepare::<NoCheckpointing>([g_node, w_node, b_node]).compute_bound().stateful();
+        let kind = RecurrenceBackward
+            .prepare::<NoCheckpointing>([g_node, w_node, b_node])
+            .compute_bound()
+            .stateful();
         let (output, saved) = run.forward();
         let state = saved.state(&device);
         let output = match kind {
@@ -158,9 +160,8 @@ impl Run {
         let Sizes { cell, time, batch, hidden } = sizes;
         let (width, step) = (sizes.width(), sizes.step());
         let weights = View::new(slice(&recurrent), hidden, width);
-        let blocks: Vec<Right> = (0..cell.blocks())
-            .map(|k| Right::new(weights.columns(k * hidden, hidden), precision))
-            .collect();
+        let blocks: Vec<Right> =
+            (0..cell.blocks()).map(|k| Right::new(weights.columns(k * hidden, hidden), precision)).collect();
         let mut outputs = vec![0.0f32; time * step];
         let mut extra = match cell {
             Cell::Lstm => vec![0.0f32; time * step],
@@ -201,14 +202,24 @@ impl Run {
                     // SAFETY: the units of this thread's share, in rows that exist.
                     unsafe {
                         let gate = |k: usize| part(gates, r * width + k * hidden + units.start, n);
-                        let (h, extra) =
-                            (part(h, last.start, n), || part(extra, last.start, n));
+                        let (h, extra) = (part(h, last.start, n), || part(extra, last.start, n));
                         match cell {
                             Cell::Lstm => pointwise::lstm_forward(
-                                gate(0), gate(1), gate(2), gate(3), &c_last[last.clone()], extra(), h,
+                                gate(0),
+                                gate(1),
+                                gate(2),
+                                gate(3),
+                                &c_last[last.clone()],
+                                extra(),
+                                h,
                             ),
                             Cell::Gru => pointwise::gru_forward(
-                                gate(0), gate(1), gate(2), extra(), &h_last[last.clone()], h,
+                                gate(0),
+                                gate(1),
+                                gate(2),
+                                extra(),
+                                &h_last[last.clone()],
+                                h,
                             ),
                             Cell::Rnn => pointwise::rnn_forward(gate(0), h),
                         }
@@ -274,9 +285,8 @@ impl SavedData {
             let (products_before, products_after) =
                 d_products.split_at_mut(if cell == Cell::Gru { wide(t).end } else { 0 });
             let after: &[f32] = if cell == Cell::Gru { products_after } else { after };
-            let left = (t + 1 < time).then(|| {
-                Left::new(View::new(&after[..batch * width], batch, width), transposed.precision())
-            });
+            let left = (t + 1 < time)
+                .then(|| Left::new(View::new(&after[..batch * width], batch, width), transposed.precision()));
             let now = SharedOut::new(&mut before[wide(t)]);
             let products =
                 SharedOut::new(if cell == Cell::Gru { &mut products_before[wide(t)] } else { &mut [] });
@@ -300,7 +310,11 @@ impl SavedData {
                         let d = |k: usize| part(now, at(k), n);
                         match cell {
                             Cell::Lstm => pointwise::lstm_backward(
-                                [0, 1, 2, 3].map(gate), &extra[row.clone()], &c_last[row.clone()], d_h, carry,
+                                [0, 1, 2, 3].map(gate),
+                                &extra[row.clone()],
+                                &c_last[row.clone()],
+                                d_h,
+                                carry,
                                 [0, 1, 2, 3].map(d),
                             ),
                             Cell::Gru => {
@@ -308,8 +322,13 @@ impl SavedData {
                                     *d += c;
                                 }
                                 pointwise::gru_backward(
-                                    [0, 1, 2].map(gate), &extra[row.clone()], &h_last[row.clone()], d_h, carry,
-                                    [0, 1, 2].map(d), part(products, at(2), n),
+                                    [0, 1, 2].map(gate),
+                                    &extra[row.clone()],
+                                    &h_last[row.clone()],
+                                    d_h,
+                                    carry,
+                                    [0, 1, 2].map(d),
+                                    part(products, at(2), n),
                                 );
                                 for k in 0..2 {
                                     part(products, at(k), n).copy_from_slice(d(k));
