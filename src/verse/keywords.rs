@@ -155,6 +155,7 @@ pub fn from_caption(caption: &str) -> Vec<String> {
             Some("clothes") => 4,
             Some(_) => 5,
             None if word.ends_with("ing") || word.ends_with("ed") => 1,
+            None if word.ends_with("ly") && word.len() > 5 => 3,
             None => 0,
         }
     });
