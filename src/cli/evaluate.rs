@@ -146,7 +146,7 @@ fn measure_captions(a: &CaptionsArguments, stop: &AtomicBool) -> Result<Value> {
 fn measure_lyrics(a: &LyricsArguments) -> Result<Value> {
     let folder = a.model.clone().unwrap_or_else(|| models_folder(a.models.as_ref()).join("lyricist"));
     let files = ModelFiles::open(&folder)?;
-    let (alphabet, config) = describe(&files)?;
+    let (alphabet, _, config) = describe(&files)?;
     let device = burn::tensor::Device::flex();
     let model = config.load(&files.tensors()?, &device)?;
     let mut lyrics = Lyrics::read(&a.data, a.column.as_deref())?;

@@ -17,13 +17,13 @@ use crate::captioner::words::Words;
 use crate::corpus::flickr8k::{Captioned, Flickr8k, Split};
 use crate::corpus::lyrics::{Lyrics, Stanza};
 use crate::error::{Error, Result};
-use crate::lyricist::{Alphabet, Brief, CharRnnConfig};
+use crate::lyricist::{Alphabet, Brief, CharRnnConfig, writer};
 use crate::nn::{Cell, gemm};
 use crate::training::batches::Plans;
 use crate::training::captioner::{CaptionerTask, Example, Measured};
 use crate::training::lyricist::{LyricistTask, describe, encode};
 use crate::training::runner::checkpoint_path;
-use crate::training::{Outcome, Schedule, Settings, train};
+use crate::training::{Outcome, Schedule, Settings, keep_memory, train};
 use crate::verse::keywords::KeywordVocabulary;
 use crate::weights::{ModelFiles, Tensors};
 
@@ -155,6 +155,10 @@ pub struct LyricistArguments {
     /// Folder for checkpoint and model
     #[arg(long, default_value = "checkpoints/lyricist", value_name = "DIR")]
     pub out: PathBuf,
+    /// Start from the weights of this trained lyricist in place of random ones; its sizes, alphabet
+    /// and keywords are taken over
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["hidden", "layers", "cell", "keywords", "context"])]
+    pub start_from: Option<PathBuf>,
     /// Length of the layers' outputs
     #[arg(long, default_value_t = 512, value_parser = positive_count)]
     pub hidden: usize,
@@ -298,6 +302,7 @@ fn check_folder(out: &std::path::Path, resume: bool) -> Result<()> {
 /// # Errors
 /// Options or data make no sense, or training can't go on.
 pub fn run(command: &Train, stop: &AtomicBool) -> Result<()> {
+    keep_memory();
     match command {
         Train::Lyricist(arguments) => lyricist(arguments, stop),
         Train::Captioner(arguments) => captioner(arguments, stop),
@@ -320,25 +325,36 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
     fn texts<'a>(set: &[&'a Stanza]) -> impl Iterator<Item = &'a str> {
         set.iter().map(|s| s.text.as_str())
     }
-    let alphabet = Alphabet::of(texts(&train_set), a.min_count);
-    let keywords = KeywordVocabulary::of(texts(&train_set), a.keywords);
-    let briefs = if a.keywords == 0 {
+    let earlier = a.start_from.as_deref().map(ModelFiles::open).transpose()?;
+    let (alphabet, keywords, config) = match &earlier {
+        Some(files) => {
+            let (alphabet, keywords, config) = writer::describe(files)?;
+            (alphabet, keywords, CharRnnConfig { dropout: a.dropout, ..config })
+        }
+        None => {
+            let alphabet = Alphabet::of(texts(&train_set), a.min_count);
+            let keywords = KeywordVocabulary::of(texts(&train_set), a.keywords);
+            let told = a.keywords > 0;
+            let config = CharRnnConfig {
+                alphabet_size: alphabet.len(),
+                hidden_size: a.hidden,
+                layers: a.layers,
+                dropout: a.dropout,
+                cell: a.cell.into(),
+                context_rows: if told { Brief::rows(&keywords) } else { 0 },
+                context_size: if told { a.context } else { 0 },
+            };
+            (alphabet, keywords, config)
+        }
+    };
+    config.check()?;
+    let briefs = if config.context_rows == 0 {
         Vec::new()
     } else {
         train_set.par_iter().map(|stanza| describe(stanza, &keywords)).collect()
     };
     let (train_set, dropped) = encode(&alphabet, texts(&train_set));
     let (held_out, _) = encode(&alphabet, texts(&held_out));
-    let config = CharRnnConfig {
-        alphabet_size: alphabet.len(),
-        hidden_size: a.hidden,
-        layers: a.layers,
-        dropout: a.dropout,
-        cell: a.cell.into(),
-        context_rows: if a.keywords == 0 { 0 } else { Brief::rows(&keywords) },
-        context_size: if a.keywords == 0 { 0 } else { a.context },
-    };
-    config.check()?;
     let characters = |set: &[Vec<u16>]| set.iter().map(|s| s.len() + 1).sum::<usize>();
     tell(&format!(
         "{} sources, {} stanzas, {} characters to learn from ({dropped} rare ones left out), {} held out; {} symbols.",
@@ -367,7 +383,10 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
     };
     let steps = a.steps.unwrap_or_else(|| (a.epochs * task.plans.per_epoch() as f64).ceil() as usize);
     let settings = settings(&a.common, steps, a.learning_rate);
-    let model = config.init(&task.autodiff);
+    let model = match &earlier {
+        Some(files) => config.load(&files.tensors()?, &task.autodiff)?,
+        None => config.init(&task.autodiff),
+    };
     tell(&format!("{} parameters, {steps} updates ({} a pass).", model.num_params(), task.plans.per_epoch()));
     fit(&task, model, &a.out, &settings, &a.common, &device, stop)
 }

@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 
 use super::alphabet::{Alphabet, END};
+use super::brief::Brief;
 use super::char_rnn::CharRnnConfig;
 use super::prompt::Prompt;
 use super::sampling::{Rng, SongOptions, sample};
 use crate::error::{Error, Result};
 use crate::nn::{Compute, Stepper};
+use crate::verse::keywords::KeywordVocabulary;
 use crate::weights::{CONFIG, ModelFiles};
 
 /// Name of the vocabulary file in a lyricist's folder.
@@ -35,21 +37,26 @@ pub struct Song {
     pub left_out: usize,
 }
 
-/// Alphabet and architecture of a model folder, which have to fit each other.
+/// Alphabet, words that can be keywords, and architecture of a model folder, which have to fit each
+/// other. A network that is told nothing has no keywords.
 ///
 /// # Errors
 /// They do not, or can't be read.
-pub fn describe(files: &ModelFiles) -> Result<(Alphabet, CharRnnConfig)> {
+pub fn describe(files: &ModelFiles) -> Result<(Alphabet, KeywordVocabulary, CharRnnConfig)> {
     let alphabet: Alphabet = files.json(ALPHABET)?;
     let config: CharRnnConfig = files.json(CONFIG)?;
     config.check()?;
-    if config.alphabet_size != alphabet.len() {
-        return Err(Error::model(
-            "lyricist",
-            format!("{ALPHABET} has {} entries, {CONFIG} says {}", alphabet.len(), config.alphabet_size),
-        ));
+    let keywords: KeywordVocabulary =
+        if config.context_rows > 0 { files.json(KEYWORDS)? } else { KeywordVocabulary::default() };
+    let fits = |file: &str, found: usize, wanted: usize| {
+        let why = || format!("{file} stands for {found} rows, {CONFIG} says {wanted}");
+        if found == wanted { Ok(()) } else { Err(Error::model("lyricist", why())) }
+    };
+    fits(ALPHABET, alphabet.len(), config.alphabet_size)?;
+    if config.context_rows > 0 {
+        fits(KEYWORDS, Brief::rows(&keywords), config.context_rows)?;
     }
-    Ok((alphabet, config))
+    Ok((alphabet, keywords, config))
 }
 
 /// A trained lyricist.
@@ -65,7 +72,7 @@ impl Lyricist {
     /// # Errors
     /// The folder's files do not fit together.
     pub fn new(files: &ModelFiles, compute: &Compute) -> Result<Self> {
-        let (alphabet, config) = describe(files)?;
+        let (alphabet, _, config) = describe(files)?;
         Ok(Self { network: Stepper::new(config.stepper(), &files.tensors()?, compute)?, alphabet })
     }
 
