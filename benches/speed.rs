@@ -75,7 +75,8 @@ fn training(c: &mut Criterion) {
         b.iter(|| {
             let network = model.take().unwrap();
             let batch = pad(&sequences, 0, &device);
-            let loss = network.loss(batch.inputs, batch.targets, batch.mask, &[], None).0 / batch.units as f64;
+            let loss =
+                network.loss(batch.inputs, batch.targets, batch.mask, &[], None).0 / batch.units as f64;
             let grads = GradientsParams::from_grads(loss.backward(), &network);
             model = Some(optimizer.step(1e-3, network, grads));
         });

@@ -145,6 +145,8 @@ impl CharRnnConfig {
             symbols: self.alphabet_size,
             hidden: self.hidden_size,
             layers: self.layers,
+            cell: self.cell,
+            context: (self.context_rows > 0).then_some((self.context_rows, self.context_size)),
         }
     }
 
