@@ -4,6 +4,7 @@ pub mod evaluate;
 pub mod export;
 pub mod import;
 pub mod progress;
+pub mod sense;
 pub mod train;
 pub mod write;
 
