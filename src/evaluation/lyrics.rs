@@ -200,7 +200,8 @@ pub fn keyword_hits(songs: &[Told<'_>], shift: usize) -> f64 {
 pub fn percentile(values: &[usize], per_cent: f64) -> usize {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
-    let rank = (per_cent / 100.0 * sorted.len() as f64).ceil() as usize;
+    // 99.9 / 100 is no exact binary fraction.
+    let rank = (per_cent / 100.0 * sorted.len() as f64 - 1e-9).ceil() as usize;
     sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or(0)
 }
 

@@ -80,6 +80,8 @@ pub struct Lyricist {
     keywords: KeywordVocabulary,
     rhymer: Rhymer,
     network: Stepper,
+    /// Whether the network learnt whole songs and so knows what a stanza follows on.
+    whole_songs: bool,
 }
 
 impl std::fmt::Debug for Lyricist {
@@ -127,7 +129,8 @@ impl Lyricist {
         let network = Stepper::new(config.stepper(), &files.tensors()?, compute)?;
         let mut ends = closing_words();
         ends.extend(keywords.words().iter().map(String::as_str));
-        Ok(Self { network, symbols: Symbols::of(&alphabet), rhymer: Rhymer::new(&ends), alphabet, keywords })
+        let (symbols, rhymer) = (Symbols::of(&alphabet), Rhymer::new(&ends));
+        Ok(Self { network, symbols, rhymer, alphabet, keywords, whole_songs: config.whole_songs })
     }
 
     /// For each keyword, the word that stands for it in a song.
@@ -192,12 +195,12 @@ impl Lyricist {
         let mut works: Vec<Work> = Vec::new();
         let mut flow = ControlFlow::Continue(());
         for stanza in 0..options.stanzas {
-            let mut place = self.begin(&mut tape, options, &keywords).await?;
             let missing = || {
                 let used = keywords.iter().filter_map(|k| k.used.as_deref());
                 used.map(|word| (stem(word), word.to_string())).collect::<Vec<_>>()
             };
             if stanza == 0 {
+                let mut place = self.begin(&mut tape, options, &keywords).await?;
                 let (before, given) = self.read_seed(&mut tape, &mut place, &seed_ids).await?;
                 works.extend(seeds.iter().map(|&seed| Work {
                     rng: Rng::for_text(seed, &subject),
@@ -216,8 +219,8 @@ impl Lyricist {
                         work.missing = missing();
                         work.present.clear();
                     }
-                    work.place = place;
                 }
+                self.go_on(&mut tape, &mut works, options, &keywords).await?;
             }
             for line in 0..options.lines {
                 flow = self.write_line(&mut tape, &mut works, options, line, &mut on_text).await?;
@@ -251,6 +254,25 @@ impl Lyricist {
         Ok(places[0])
     }
 
+    /// Begins a further stanza: behind a blank line where the network knows such, else afresh.
+    async fn go_on(
+        &self,
+        tape: &mut Tape<'_>,
+        works: &mut [Work],
+        options: &SongOptions,
+        keywords: &[Keyword],
+    ) -> Result<()> {
+        let Some(newline) = self.alphabet.id('\n').filter(|_| self.whole_songs) else {
+            let place = self.begin(tape, options, keywords).await?;
+            works.iter_mut().for_each(|work| work.place = place);
+            return Ok(());
+        };
+        let from: Vec<Place> = works.iter().map(|work| work.place).collect();
+        let places = tape.read(&from, &vec![newline; works.len()]).await?;
+        works.iter_mut().zip(places).for_each(|(work, place)| work.place = place);
+        Ok(())
+    }
+
     /// Reads a seed text; gives its whole lines, and the symbols of the one that it leaves open.
     async fn read_seed(
         &self,
@@ -278,7 +300,12 @@ impl Lyricist {
         on_text: &mut impl AsyncFnMut(usize, &str) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         let last = line + 1 == options.lines;
-        let drawing = Drawing { temperature: options.temperature, top_p: options.top_p, last };
+        // A song goes on behind a stanza that is not its last where the network knows whole songs.
+        let drawing = Drawing {
+            temperature: options.temperature,
+            top_p: options.top_p,
+            last: last && !self.whole_songs,
+        };
         let count = if options.choose { DRAFTS } else { 1 };
         let mut drafts: Vec<Draft> = Vec::with_capacity(works.len() * count);
         for (song, work) in works.iter_mut().enumerate() {
@@ -341,6 +368,8 @@ impl Lyricist {
             .iter()
             .enumerate()
             .map(|(d, draft)| {
+                // Counted within the song: what stands beside it must not matter.
+                let d = d % DRAFTS;
                 let work = &works[draft.song];
                 // As long as lines are left for them, keywords that come by themselves may.
                 let pressed = work.missing.len() >= options.lines - line;
@@ -445,14 +474,20 @@ mod tests {
             cell,
             context_rows: Brief::rows(&keywords),
             context_size: 6,
-            dropout: 0.0,
+            ..CharRnnConfig::default()
         };
         let model = config.init(&device);
         let tensors = model.tensors().unwrap();
         let network = Stepper::new(config.stepper(), &tensors, &Compute::cpu()).unwrap();
         let symbols = Symbols::of(&alphabet);
-        let lyricist =
-            Lyricist { alphabet, symbols, keywords, rhymer: Rhymer::new(&["moon", "tune"]), network };
+        let lyricist = Lyricist {
+            alphabet,
+            symbols,
+            keywords,
+            rhymer: Rhymer::new(&["moon", "tune"]),
+            network,
+            whole_songs: false,
+        };
         (lyricist, model)
     }
 
@@ -488,7 +523,8 @@ mod tests {
     #[test]
     fn a_song_is_the_same_alone_and_among_others() {
         let (lyricist, _) = lyricist(Cell::Lstm);
-        let prompt = Prompt::from_keywords(["sea", "ships"]);
+        // Three keywords, so that a count over all drafts would give each song others.
+        let prompt = Prompt::from_keywords(["sea", "ships", "moon"]);
         for scheme in [Scheme::Abab, Scheme::Off] {
             let options = SongOptions { scheme, random_seed: 7, ..SongOptions::default() };
             let three = write(&lyricist, &prompt, &options, 3);

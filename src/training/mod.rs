@@ -3,9 +3,12 @@
 pub mod batches;
 pub mod captioner;
 pub mod checkpoint;
+pub mod journal;
 pub mod lyricist;
 pub mod runner;
+pub mod streams;
 
+pub use journal::Journal;
 pub use runner::{Outcome, Progress, Schedule, Settings, Task, train};
 
 /// Keeps freed memory in the process. Every update asks for the same large buffers again; glibc
