@@ -214,14 +214,16 @@ impl Engine {
         to_js(&CaptionAnswer { caption: caption.text, log_prob: caption.log_prob })
     }
 
-    /// The words that songs about a caption, or about words with commas between them, would hold:
+    /// The words that songs about a caption, or about words with commas between them, can hold:
     /// a list of `{word, used}`, where `used` is the word that stands for it, or `null`.
     pub fn keywords(&self, text: String) -> Result<JsValue, JsError> {
         let words = match text.contains(',') {
-            true => text.split(',').map(|word| word.trim().to_string()).collect(),
+            true => text.split(',').map(|word| word.trim().to_string()).filter(|w| !w.is_empty()).collect(),
             false => Prompt::from_caption(&text).keywords,
         };
-        let resolved = self.songwriter.lyricist().resolve(&words).into_iter();
+        // One by one, since the visitor chooses which of them are used.
+        let lyricist = self.songwriter.lyricist();
+        let resolved = words.into_iter().flat_map(|word| lyricist.resolve(&[word]));
         let answers = resolved.map(|k| KeywordAnswer { word: k.word, used: k.used, present: None });
         to_js(&answers.collect::<Vec<_>>())
     }
