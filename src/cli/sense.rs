@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::evaluate::round;
-use super::{models_folder, print, tell};
+use super::{models_folder, print};
 use crate::corpus::lyrics::{Lyrics, Stanza};
 use crate::error::{Error, Result};
 use crate::evaluation::copying::longest_copies;
@@ -205,23 +206,22 @@ impl Bench<'_> {
         }
     }
 
-    /// One song about the keywords of each stanza.
+    /// One song about the keywords of each stanza, by all cores.
     fn songs(&self, options: &SongOptions) -> Result<Vec<String>> {
-        let mut songs = Vec::new();
-        for (k, human) in self.human.iter().enumerate() {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(Error::Training(format!("Stopped after {} songs.", songs.len())));
-            }
-            if k % 50 == 0 && k > 0 && !self.a.json {
-                tell(&format!("{k}/{} songs", self.human.len()));
-            }
-            let prompt = Prompt::from_keywords(human.keywords.clone());
-            let all = async |_: usize, _: &str| ControlFlow::Continue(());
-            let options = SongOptions { random_seed: options.random_seed + k as u64, ..options.clone() };
-            let written = block_on(self.lyricist.write(&prompt, &options, 1, all))?;
-            songs.extend(written.into_iter().map(|song| song.text));
-        }
-        Ok(songs)
+        self.human
+            .par_iter()
+            .enumerate()
+            .map(|(k, human)| {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err(Error::Training("Stopped before the songs were measured.".into()));
+                }
+                let prompt = Prompt::from_keywords(human.keywords.clone());
+                let all = async |_: usize, _: &str| ControlFlow::Continue(());
+                let options = SongOptions { random_seed: options.random_seed + k as u64, ..options.clone() };
+                let written = block_on(self.lyricist.write(&prompt, &options, 1, all))?;
+                Ok(written.into_iter().map(|song| song.text).collect())
+            })
+            .collect()
     }
 
     fn measure(&self, texts: &[&str], scheme: Option<Scheme>) -> Sense {

@@ -4,10 +4,10 @@
 const $ = (id) => document.getElementById(id);
 
 const LABELS = {
-  aabb: "lines in pairs (aabb)",
+  aabb: "pairs (aabb)",
   abab: "crossed (abab)",
-  abcb: "every other line (abcb)",
-  off: "no rhyme",
+  abcb: "ballad (abcb)",
+  off: "none",
 };
 
 /** Whether the visitor has moved the slider. */
