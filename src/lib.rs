@@ -49,6 +49,7 @@
 //! | [`captioner`] | encoder, decoder, beam search, words |
 //! | [`lyricist`] | alphabet, network, prompt, sampling |
 //! | [`nn`] | the fused LSTM: for burn tensors, for whole sequences on the CPU, for single steps |
+//! | [`verse`] | what is known of English without a network: mood, keywords, rhyme, syllables |
 //! | [`weights`] | model folders: manifest, digests, tensors |
 //! | [`error`] | what can go wrong, in sentences |
 //! | `corpus`, `training`, `evaluation`, `cli` | with the feature `native`: data, training, measures, the command line |
@@ -72,6 +73,7 @@ pub mod picture;
 pub mod songwriter;
 #[cfg(feature = "native")]
 pub mod training;
+pub mod verse;
 #[cfg(target_arch = "wasm32")]
 mod web;
 pub mod weights;
