@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{models_folder, print};
 use crate::captioner::{Decoder, WORDS};
 use crate::corpus::flickr8k::{Flickr8k, Split};
-use crate::corpus::lyrics::Lyrics;
+use crate::corpus::lyrics::{Lyrics, Stanza};
 use crate::error::Result;
 use crate::evaluation::captions::{bleu, cider_d, rouge_l};
 use crate::lyricist::writer::describe;
@@ -154,13 +154,13 @@ fn measure_lyrics(a: &LyricsArguments) -> Result<Value> {
         // The same stanzas as training held out, and none that it learnt from elsewhere.
         lyrics = lyrics.worth_learning();
     }
-    let stanzas: Vec<&str> = match a.held_out {
+    let stanzas: Vec<&Stanza> = match a.held_out {
         Some(percent) => lyrics.split(percent.into()).1,
-        None => lyrics.stanzas.iter().map(|(_, text)| text.as_str()).collect(),
+        None => lyrics.stanzas.iter().collect(),
     };
-    let (encoded, dropped) = encode(&alphabet, &stanzas);
+    let (encoded, dropped) = encode(&alphabet, stanzas.iter().map(|s| s.text.as_str()));
     let characters: usize = encoded.iter().map(|s| s.len() + 1).sum();
-    let bits = bits_per_char(&model, &encoded, &device)?;
+    let bits = bits_per_char(&model, &encoded, &[], &device)?;
     Ok(json!({
         "bits_per_char": round(bits, 4), "characters": characters, "stanzas": encoded.len(),
         "characters_left_out": dropped,

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::AdamConfig;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use rayon::prelude::*;
 
 use super::progress::{TrainingDisplay, duration};
 use super::{DeviceKind, tell};
@@ -14,14 +15,16 @@ use crate::captioner::decoder::{Attention, DecoderConfig};
 use crate::captioner::import::import_efficientnet;
 use crate::captioner::words::Words;
 use crate::corpus::flickr8k::{Captioned, Flickr8k, Split};
-use crate::corpus::lyrics::Lyrics;
+use crate::corpus::lyrics::{Lyrics, Stanza};
 use crate::error::{Error, Result};
-use crate::lyricist::{Alphabet, CharRnnConfig};
+use crate::lyricist::{Alphabet, Brief, CharRnnConfig};
+use crate::nn::{Cell, gemm};
 use crate::training::batches::Plans;
 use crate::training::captioner::{CaptionerTask, Example, Measured};
-use crate::training::lyricist::{LyricistTask, encode};
+use crate::training::lyricist::{LyricistTask, describe, encode};
 use crate::training::runner::checkpoint_path;
-use crate::training::{Outcome, Settings, train};
+use crate::training::{Outcome, Schedule, Settings, train};
+use crate::verse::keywords::KeywordVocabulary;
 use crate::weights::{ModelFiles, Tensors};
 
 /// Which network to train.
@@ -54,6 +57,15 @@ pub struct Common {
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceKind,
+    /// How the learning rate goes on after its warm-up
+    #[arg(long, value_enum, default_value = "cosine")]
+    pub schedule: ScheduleKind,
+    /// Stop when so many validations in a row were no better than the best
+    #[arg(long, value_parser = positive_count)]
+    pub patience: Option<usize>,
+    /// How products are computed on the CPU
+    #[arg(long, value_enum, default_value = "single")]
+    pub precision: PrecisionKind,
     /// Updates between checkpoints
     #[arg(long, default_value_t = 100, value_parser = positive_count)]
     pub checkpoint_every: usize,
@@ -63,6 +75,72 @@ pub struct Common {
     /// Seed of everything that is drawn at random
     #[arg(long, default_value_t = 1)]
     pub random_seed: u64,
+}
+
+/// Names of the schedules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScheduleKind {
+    /// Half a cosine down to a hundredth at the end
+    Cosine,
+    /// Constant, then in a line down to a hundredth over the last fifth; such a run may be resumed
+    /// with another number of updates before that
+    Hold,
+}
+
+impl From<ScheduleKind> for Schedule {
+    fn from(kind: ScheduleKind) -> Self {
+        match kind {
+            ScheduleKind::Cosine => Self::Cosine,
+            ScheduleKind::Hold => Self::Hold,
+        }
+    }
+}
+
+/// Names of the precisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionKind {
+    /// 32-bit floats
+    Single,
+    /// Factors of products rounded to 16 bits (bfloat16): about twice as fast where the processor
+    /// has instructions for it
+    Bf16,
+}
+
+/// Names of the cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CellKind {
+    /// Long short-term memory
+    Lstm,
+    /// Gated recurrent unit
+    Gru,
+    /// Plain network with tanh
+    Rnn,
+}
+
+impl From<CellKind> for Cell {
+    fn from(kind: CellKind) -> Self {
+        match kind {
+            CellKind::Lstm => Self::Lstm,
+            CellKind::Gru => Self::Gru,
+            CellKind::Rnn => Self::Rnn,
+        }
+    }
+}
+
+impl PrecisionKind {
+    fn apply(self) -> Result<()> {
+        if self == Self::Bf16 && !gemm::has_bf16() {
+            return Err(Error::Usage(
+                "This processor has no instructions for bfloat16 (AVX-512 BF16): leave out --precision."
+                    .into(),
+            ));
+        }
+        gemm::set_training_precision(match self {
+            Self::Single => gemm::Precision::Single,
+            Self::Bf16 => gemm::Precision::Bf16,
+        });
+        Ok(())
+    }
 }
 
 /// Options of `train lyricist`.
@@ -86,6 +164,16 @@ pub struct LyricistArguments {
     /// Share of the outputs between layers that is dropped
     #[arg(long, default_value_t = 0.0, value_parser = share)]
     pub dropout: f64,
+    /// Kind of the layers' cells
+    #[arg(long, value_enum, default_value = "lstm")]
+    pub cell: CellKind,
+    /// Words that can be keywords, the most frequent first; with 0 the network learns from bare
+    /// text and can be told neither keywords nor kind, mood and number of lines
+    #[arg(long, default_value_t = 4000)]
+    pub keywords: usize,
+    /// Length of the vectors for what the network is told
+    #[arg(long, default_value_t = 64, value_parser = positive_count)]
+    pub context: usize,
     /// Characters of a batch, padding included
     #[arg(long, default_value_t = 6400, value_parser = positive_count)]
     pub batch_chars: usize,
@@ -219,6 +307,7 @@ pub fn run(command: &Train, stop: &AtomicBool) -> Result<()> {
 fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
     check_folder(&a.out, a.common.resume)?;
     let device = a.common.device.open()?;
+    a.common.precision.apply()?;
     tell(&format!("Reading {} file(s) of lyrics ...", a.data.len()));
     let lyrics = Lyrics::read(&a.data, a.column.as_deref())?.worth_learning();
     let (train_set, held_out) = lyrics.split(a.held_out.into());
@@ -228,14 +317,26 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
             lyrics.stanzas.len()
         )));
     }
-    let alphabet = Alphabet::of(train_set.iter().copied(), a.min_count);
-    let (train_set, dropped) = encode(&alphabet, &train_set);
-    let (held_out, _) = encode(&alphabet, &held_out);
+    fn texts<'a>(set: &[&'a Stanza]) -> impl Iterator<Item = &'a str> {
+        set.iter().map(|s| s.text.as_str())
+    }
+    let alphabet = Alphabet::of(texts(&train_set), a.min_count);
+    let keywords = KeywordVocabulary::of(texts(&train_set), a.keywords);
+    let briefs = if a.keywords == 0 {
+        Vec::new()
+    } else {
+        train_set.par_iter().map(|stanza| describe(stanza, &keywords)).collect()
+    };
+    let (train_set, dropped) = encode(&alphabet, texts(&train_set));
+    let (held_out, _) = encode(&alphabet, texts(&held_out));
     let config = CharRnnConfig {
         alphabet_size: alphabet.len(),
         hidden_size: a.hidden,
         layers: a.layers,
         dropout: a.dropout,
+        cell: a.cell.into(),
+        context_rows: if a.keywords == 0 { 0 } else { Brief::rows(&keywords) },
+        context_size: if a.keywords == 0 { 0 } else { a.context },
     };
     config.check()?;
     let characters = |set: &[Vec<u16>]| set.iter().map(|s| s.len() + 1).sum::<usize>();
@@ -253,7 +354,10 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
         plans: Plans::new(lengths, a.batch_chars, a.common.random_seed),
         config: config.clone(),
         alphabet,
+        keywords,
         train: train_set,
+        briefs,
+        seed: a.common.random_seed,
         held_out,
         device: device.clone(),
         autodiff: device.clone().autodiff(),
@@ -271,6 +375,7 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
 fn captioner(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
     check_folder(&a.out, a.common.resume)?;
     let device = a.common.device.open()?;
+    a.common.precision.apply()?;
     let data = Flickr8k::open(&a.data)?;
     let (train_set, dev) = (data.split(Split::Train), data.split(Split::Dev));
     let encoder = match &a.encoder {
@@ -347,6 +452,8 @@ fn settings(common: &Common, steps: usize, learning_rate: f64) -> Settings {
         validate_every: common.validate_every.max(1),
         checkpoint_every: common.checkpoint_every.max(1),
         seed: common.random_seed,
+        schedule: common.schedule.into(),
+        patience: common.patience,
     }
 }
 

@@ -10,6 +10,7 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::lyricist::Kind;
 
 /// Stanzas longer than this many characters are cut at a line's end.
 const MAX_STANZA: usize = 480;
@@ -21,8 +22,23 @@ pub const MIN_STANZA: usize = 12;
 pub struct Lyrics {
     /// Names of the sources (artists, or files where no artist is named).
     pub sources: Vec<String>,
-    /// The stanzas: source index and text, lines separated by newlines.
-    pub stanzas: Vec<(usize, String)>,
+    /// The stanzas, song by song.
+    pub stanzas: Vec<Stanza>,
+    /// Number of songs.
+    pub songs: usize,
+}
+
+/// A stanza.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stanza {
+    /// Place of its source in [`Lyrics::sources`].
+    pub source: usize,
+    /// Number of its song, counted over all files.
+    pub song: usize,
+    /// Kind of the song, where the file's column `kind` names one that we know.
+    pub kind: Option<Kind>,
+    /// Lines, separated by newlines.
+    pub text: String,
 }
 
 impl Lyrics {
@@ -81,6 +97,7 @@ impl Lyrics {
             })
         })?;
         let artist_column = find("artist");
+        let kind_column = find("kind");
         for (row, record) in csv.records().enumerate() {
             let record = record.map_err(|e| Error::Data(format!("{name}, record {}: {e}", row + 2)))?;
             let text = record.get(text_column).ok_or_else(|| {
@@ -98,7 +115,11 @@ impl Lyrics {
                 self.sources.push(source);
                 self.sources.len() - 1
             });
-            self.stanzas.extend(stanzas(text).into_iter().map(|stanza| (source, stanza)));
+            let kind = kind_column.and_then(|c| record.get(c)).and_then(|name| name.parse().ok());
+            let song = self.songs;
+            self.songs += 1;
+            let stanza = |text| Stanza { source, song, kind, text };
+            self.stanzas.extend(stanzas(text).into_iter().map(stanza));
         }
         Ok(())
     }
@@ -108,28 +129,23 @@ impl Lyrics {
     /// [`MIN_STANZA`] characters (headings, slips).
     pub fn worth_learning(mut self) -> Self {
         let mut seen = HashSet::new();
-        self.stanzas.retain(|(_, text)| text.len() >= MIN_STANZA && seen.insert(text.clone()));
+        self.stanzas.retain(|s| s.text.len() >= MIN_STANZA && seen.insert(s.text.clone()));
         self
     }
 
     /// Splits by source, so that nobody whose verse is measured was trained on: `percent` of the
     /// sources, at least one, the same ones in every run, are held out. If all is from one source,
     /// its last stanzas are. Returns (train, held out).
-    pub fn split(&self, percent: usize) -> (Vec<&str>, Vec<&str>) {
+    pub fn split(&self, percent: usize) -> (Vec<&Stanza>, Vec<&Stanza>) {
         let share = |n: usize| (n * percent).div_ceil(100).max(1);
-        let all = || self.stanzas.iter().map(|(_, text)| text.as_str());
         if self.sources.len() < 2 {
             let kept = self.stanzas.len().saturating_sub(share(self.stanzas.len()));
-            return (all().take(kept).collect(), all().skip(kept).collect());
+            return (self.stanzas[..kept].iter().collect(), self.stanzas[kept..].iter().collect());
         }
         let mut order: Vec<usize> = (0..self.sources.len()).collect();
         order.sort_by_key(|&i| fnv1a(self.sources[i].as_bytes()));
         let held: BTreeSet<usize> = order.into_iter().take(share(self.sources.len())).collect();
-        let part = |side: bool| {
-            let chosen = self.stanzas.iter().filter(|(s, _)| held.contains(s) == side);
-            chosen.map(|(_, text)| text.as_str()).collect()
-        };
-        (part(false), part(true))
+        self.stanzas.iter().partition(|stanza| !held.contains(&stanza.source))
     }
 }
 
@@ -194,7 +210,9 @@ mod tests {
             "a.csv",
             b"artist,lyrics\nAnn,\"First line here\nsecond line\n\n\nOther stanza of it\n\nx\"\nBob,\"Other stanza of it\"\n",
         );
-        let texts = |lyrics: &Lyrics| lyrics.stanzas.clone();
+        let texts = |lyrics: &Lyrics| -> Vec<(usize, String)> {
+            lyrics.stanzas.iter().map(|s| (s.source, s.text.clone())).collect()
+        };
         let [first, other] = ["First line here\nsecond line", "Other stanza of it"].map(String::from);
         let lyrics = Lyrics::read(&[path], None).unwrap();
         assert_eq!(lyrics.sources, ["Ann", "Bob"]);
@@ -239,16 +257,19 @@ mod tests {
         }
     }
 
+    fn stanza(source: usize, text: String) -> Stanza {
+        Stanza { source, song: source, kind: None, text }
+    }
+
     #[test]
     fn a_source_is_on_one_side_only() {
         let lyrics = Lyrics {
             sources: (0..200).map(|i| format!("artist {i}")).collect(),
-            stanzas: (0..200).flat_map(|i| (0..3).map(move |k| (i, format!("{i} {k}")))).collect(),
+            stanzas: (0..200).flat_map(|i| (0..3).map(move |k| stanza(i, format!("{i} {k}")))).collect(),
+            songs: 200,
         };
         let (train, held) = lyrics.split(10);
-        let who = |part: &[&str]| {
-            part.iter().map(|t| t.split(' ').next().unwrap().to_string()).collect::<BTreeSet<_>>()
-        };
+        let who = |part: &[&Stanza]| part.iter().map(|s| s.source).collect::<BTreeSet<_>>();
         assert!(who(&train).is_disjoint(&who(&held)));
         assert_eq!(who(&held).len(), 20);
         assert_eq!(train.len() + held.len(), 600);
@@ -256,9 +277,10 @@ mod tests {
 
     #[test]
     fn one_source_alone_is_split_by_stanzas() {
-        let stanzas = (0..10).map(|k| (0, k.to_string())).collect();
-        let lyrics = Lyrics { sources: vec!["Ann".into()], stanzas };
+        let stanzas = (0..10).map(|k| stanza(0, k.to_string())).collect();
+        let lyrics = Lyrics { sources: vec!["Ann".into()], stanzas, songs: 1 };
         let (train, held) = lyrics.split(20);
+        let held: Vec<&str> = held.iter().map(|s| s.text.as_str()).collect();
         assert_eq!((train.len(), held), (8, vec!["8", "9"]));
     }
 }

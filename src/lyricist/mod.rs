@@ -2,12 +2,14 @@
 //! Unreasonable Effectiveness of Recurrent Neural Networks, 2015; Graves 2013, arXiv 1308.0850).
 
 pub mod alphabet;
+pub mod brief;
 pub mod char_rnn;
 pub mod prompt;
 pub mod sampling;
 pub mod writer;
 
 pub use alphabet::Alphabet;
+pub use brief::{Brief, Kind};
 pub use char_rnn::{CharRnn, CharRnnConfig};
 pub use prompt::Prompt;
 pub use sampling::{Rng, SongOptions};

@@ -13,6 +13,9 @@ use crate::weights::{CONFIG, ModelFiles};
 /// Name of the vocabulary file in a lyricist's folder.
 pub const ALPHABET: &str = "alphabet.json";
 
+/// Name of the file with the words that can be keywords.
+pub const KEYWORDS: &str = "keywords.json";
+
 /// Characters that a song has at least: the end symbol is not drawn before.
 const MIN_CHARS: usize = 60;
 

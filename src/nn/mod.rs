@@ -4,15 +4,26 @@
 //! tensors ([`lstm`]); on a CPU, whole sequences are trained by [`recurrence`] and single steps
 //! are taken by [`cpu`], whose arithmetic gives the same bits on every machine and in the browser.
 
+pub mod cell;
 pub mod compute;
 pub mod cpu;
+pub mod entrance;
+#[cfg(feature = "native")]
+pub mod gemm;
+#[cfg(feature = "native")]
+pub mod kernel;
+pub mod layer;
+pub mod linear;
 pub mod lstm;
 pub mod math;
 pub mod matrix;
 #[cfg(feature = "native")]
+pub mod pointwise;
+#[cfg(feature = "native")]
 pub mod recurrence;
 pub mod stepper;
 
+pub use cell::{Cell, CellState};
 pub use compute::Compute;
 #[cfg(feature = "native")]
 pub use compute::block_on;

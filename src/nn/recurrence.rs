@@ -1,9 +1,12 @@
-//! The recurrent part of an LSTM layer over whole sequences, forward and backward, on the CPU.
+//! The recurrent part of a layer over whole sequences, forward and backward, on the CPU.
 //!
 //! As one autodiff operation: a graph of some twenty small operations a step costs more in
-//! bookkeeping and memory traffic than the arithmetic itself. A step is one product of the state
-//! with the recurrent weights; backward, the weights' gradient over all steps is one large
-//! product. Rows of the batch are independent of each other, so each step is shared out by rows.
+//! bookkeeping and memory traffic than the arithmetic itself. The recurrent weights are packed
+//! once and each thread keeps its share of the units, so its share of the weights stays in its
+//! cache; backward, the weights' gradient over all steps is one large product.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -11,49 +14,100 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
-use std::sync::Arc;
 
-use super::math::{sigmoid, simd, tanh};
+use super::cell::{Cell, CellState};
+use super::gemm::{Left, PANEL_COLUMNS, Precision, Right, SharedOut, View, product, training_precision};
+use super::pointwise;
 
-/// Runs on tensors of the CPU backend, with or without autodiff; gives other tensors back.
+/// Tensors of a run that can be given back: gates, recurrent weights, recurrent bias.
+pub type Inputs = (Tensor<3>, Tensor<2>, Tensor<1>);
+
+/// Runs on tensors of the CPU backend, with or without autodiff; gives other tensors back. See
+/// [`super::layer::recurrence`]. Cells other than GRUs are handed any bias, which is not read.
 ///
 /// # Errors
 /// The inputs, untouched, when they do not live on the CPU.
-pub fn on_cpu(gates: Tensor<3>, recurrent: Tensor<2>) -> Result<Tensor<3>, Box<(Tensor<3>, Tensor<2>)>> {
-    if let (Ok(g), Ok(w)) = (
+pub fn on_cpu(
+    cell: Cell,
+    (gates, recurrent, bias): Inputs,
+    initial: Option<&CellState>,
+) -> Result<(Tensor<3>, CellState), Box<Inputs>> {
+    let device = gates.device();
+    if let (Ok(g), Ok(w), Ok(b)) = (
         gates.clone().try_into_primitive::<Autodiff<Flex>>(),
         recurrent.clone().try_into_primitive::<Autodiff<Flex>>(),
+        bias.clone().try_into_primitive::<Autodiff<Flex>>(),
     ) {
-        drop((gates, recurrent));
-        let ((g, g_node), (w, w_node)) = (g.into_parts(), w.into_parts());
-        let run = Run::new(g, w);
-        let kind = RecurrenceBackward.prepare::<NoCheckpointing>([g_node, w_node]).compute_bound().stateful();
+        drop((gates, recurrent, bias));
+        let ((g, g_node), (w, w_node), (b, b_node)) = (g.into_parts(), w.into_parts(), b.into_parts());
+        let run = Run::new(cell, g, w, b, initial, training_precision());
+        let kind = RecurrenceBackward
+            .prepare::<NoCheckpointing>([g_node, w_node, b_node])
+            .compute_bound()
+            .stateful();
+        let (output, saved) = run.forward();
+        let state = saved.state(&device);
         let output = match kind {
-            OpsKind::Tracked(prep) => {
-                let (output, saved) = run.forward();
-                prep.finish(saved, output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(run.forward().0),
+            OpsKind::Tracked(prep) => prep.finish(saved, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         };
-        return Ok(Tensor::from_primitive::<Autodiff<Flex>>(output));
+        return Ok((Tensor::from_primitive::<Autodiff<Flex>>(output), state));
     }
-    if let (Ok(g), Ok(w)) =
-        (gates.clone().try_into_primitive::<Flex>(), recurrent.clone().try_into_primitive::<Flex>())
-    {
-        return Ok(Tensor::from_primitive::<Flex>(Run::new(g, w).forward().0));
+    if let (Ok(g), Ok(w), Ok(b)) = (
+        gates.clone().try_into_primitive::<Flex>(),
+        recurrent.clone().try_into_primitive::<Flex>(),
+        bias.clone().try_into_primitive::<Flex>(),
+    ) {
+        let (output, saved) = Run::new(cell, g, w, b, initial, Precision::Single).forward();
+        return Ok((Tensor::from_primitive::<Flex>(output), saved.state(&device)));
     }
-    Err(Box::new((gates, recurrent)))
+    Err(Box::new((gates, recurrent, bias)))
 }
 
-/// Sizes of a run and its inputs.
-struct Run {
+/// Sizes of a run.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    cell: Cell,
     time: usize,
     batch: usize,
     hidden: usize,
+}
+
+impl Sizes {
+    /// Columns of the gates.
+    fn width(&self) -> usize {
+        self.cell.blocks() * self.hidden
+    }
+
+    /// Values of the outputs of one step.
+    fn step(&self) -> usize {
+        self.batch * self.hidden
+    }
+
+    /// The units in shares of whole panels, one for each thread.
+    fn shares(&self) -> Vec<Range<usize>> {
+        let panels = self.hidden.div_ceil(PANEL_COLUMNS);
+        let each = panels.div_ceil(rayon::current_num_threads()).max(1);
+        (0..panels).step_by(each).map(|p| p..(p + each).min(panels)).collect()
+    }
+
+    /// The units of some panels.
+    fn units(&self, panels: &Range<usize>) -> Range<usize> {
+        panels.start * PANEL_COLUMNS..(panels.end * PANEL_COLUMNS).min(self.hidden)
+    }
+}
+
+/// A run's inputs.
+struct Run {
+    sizes: Sizes,
     gates: Vec<f32>,
     recurrent: FlexTensor,
+    bias: Vec<f32>,
+    h_first: Option<Vec<f32>>,
+    c_first: Option<Vec<f32>>,
+    precision: Precision,
 }
 
 /// What the backward pass needs.
@@ -62,284 +116,311 @@ struct Saved(Arc<SavedData>);
 
 #[derive(Debug)]
 struct SavedData {
-    time: usize,
-    batch: usize,
-    hidden: usize,
+    sizes: Sizes,
+    precision: Precision,
     recurrent: FlexTensor,
-    /// Gates after their non-linearities, `[time, batch, 4 hidden]`.
+    h_first: Option<Vec<f32>>,
+    c_first: Option<Vec<f32>>,
+    /// Gates after their non-linearities, `[time, batch, width]`.
     gates: Vec<f32>,
-    /// Content of the cells, `[time, batch, hidden]`.
-    cells: Vec<f32>,
+    /// LSTM: content of the cells; GRU: the candidate's recurrent products; `[time, batch, hidden]`.
+    extra: Vec<f32>,
     /// Outputs, `[time, batch, hidden]`.
     outputs: Vec<f32>,
 }
 
-/// Rows that one thread takes in a step: the batch in as many parts as there are threads.
-fn rows_a_thread(batch: usize) -> usize {
-    batch.div_ceil(rayon::current_num_threads()).max(1)
-}
-
 impl Run {
-    fn new(gates: FlexTensor, recurrent: FlexTensor) -> Self {
+    fn new(
+        cell: Cell,
+        gates: FlexTensor,
+        recurrent: FlexTensor,
+        bias: FlexTensor,
+        initial: Option<&CellState>,
+        precision: Precision,
+    ) -> Self {
         let shape = gates.layout().shape().clone();
-        let (time, batch, hidden) = (shape[0], shape[1], shape[2] / 4);
-        Self { time, batch, hidden, gates: values(gates), recurrent: recurrent.to_contiguous() }
+        let sizes = Sizes { cell, time: shape[0], batch: shape[1], hidden: shape[2] / cell.blocks() };
+        let floats = |t: &Tensor<2>| -> Vec<f32> {
+            let data = t.to_data().try_into_vec();
+            data.unwrap_or_else(|e| unreachable!("states are in single precision: {e:?}"))
+        };
+        Self {
+            sizes,
+            gates: values(gates),
+            recurrent: recurrent.to_contiguous(),
+            bias: values(bias),
+            h_first: initial.map(|s| floats(&s.hidden)),
+            c_first: initial.and_then(|s| s.content.as_ref()).map(floats),
+            precision,
+        }
     }
 
     fn forward(self) -> (FlexTensor, Saved) {
-        let Self { time, batch, hidden, mut gates, recurrent } = self;
-        let step = batch * hidden;
+        let Self { sizes, mut gates, recurrent, bias, h_first, c_first, precision } = self;
+        let Sizes { cell, time, batch, hidden } = sizes;
+        let (width, step) = (sizes.width(), sizes.step());
+        let weights = View::new(slice(&recurrent), hidden, width);
+        let blocks: Vec<Right> =
+            (0..cell.blocks()).map(|k| Right::new(weights.columns(k * hidden, hidden), precision)).collect();
         let mut outputs = vec![0.0f32; time * step];
-        let mut cells = vec![0.0f32; time * step];
+        let mut extra = match cell {
+            Cell::Lstm => vec![0.0f32; time * step],
+            Cell::Gru => bias.repeat(time * batch),
+            Cell::Rnn => Vec::new(),
+        };
         let zeros = vec![0.0f32; step];
-        let rows = rows_a_thread(batch);
-        let weights = slice(&recurrent);
+        let shares = sizes.shares();
         for t in 0..time {
-            let (past_outputs, outputs) = outputs.split_at_mut(t * step);
-            let (past_cells, cells) = cells.split_at_mut(t * step);
-            let last = |past: &'_ [f32]| -> usize { past.len().saturating_sub(step) };
-            let (h_last, c_last) = if t == 0 {
-                (&zeros[..], &zeros[..])
-            } else {
-                (&past_outputs[last(past_outputs)..], &past_cells[last(past_cells)..])
+            let (past, now) = outputs.split_at_mut(t * step);
+            let h_last: &[f32] =
+                if t == 0 { h_first.as_deref().unwrap_or(&zeros) } else { &past[(t - 1) * step..] };
+            let (extra_past, extra_now) = extra.split_at_mut(if cell == Cell::Rnn { 0 } else { t * step });
+            let c_last: &[f32] = match t {
+                0 => c_first.as_deref().unwrap_or(&zeros),
+                _ => &extra_past[extra_past.len().saturating_sub(step)..],
             };
-            gates[t * 4 * step..(t + 1) * 4 * step]
-                .par_chunks_mut(rows * 4 * hidden)
-                .zip(outputs[..step].par_chunks_mut(rows * hidden))
-                .zip(cells[..step].par_chunks_mut(rows * hidden))
-                .zip(h_last.par_chunks(rows * hidden))
-                .zip(c_last.par_chunks(rows * hidden))
-                .for_each(|((((gates, h), c), h_last), c_last)| {
-                    if t > 0 {
-                        let n = h.len() / hidden;
-                        product(
-                            n,
-                            4 * hidden,
-                            hidden,
-                            gates,
-                            true,
-                            h_last,
-                            (hidden, 1),
-                            weights,
-                            (4 * hidden, 1),
-                            false,
-                        );
+            let started = t > 0 || h_first.is_some();
+            let left = Left::new(View::new(h_last, batch, hidden), blocks[0].precision());
+            let gates = SharedOut::new(&mut gates[t * batch * width..(t + 1) * batch * width]);
+            let (h, extra) = (SharedOut::new(&mut now[..step]), SharedOut::new(extra_now));
+            shares.par_iter().for_each(|panels| {
+                let units = sizes.units(panels);
+                for (k, block) in blocks.iter().enumerate() {
+                    // SAFETY: this thread alone touches these units' columns of each block.
+                    unsafe {
+                        if !started {
+                        } else if cell == Cell::Gru && k == 2 {
+                            block.add_panels(&left, panels.clone(), extra.get(), hidden);
+                        } else {
+                            block.add_panels(&left, panels.clone(), gates.get().add(k * hidden), width);
+                        }
                     }
-                    step_forward(gates, c_last, c, h, hidden);
-                });
+                }
+                let n = units.len();
+                for r in 0..batch {
+                    let last = r * hidden + units.start..r * hidden + units.end;
+                    // SAFETY: the units of this thread's share, in rows that exist.
+                    unsafe {
+                        let gate = |k: usize| part(gates, r * width + k * hidden + units.start, n);
+                        let (h, extra) = (part(h, last.start, n), || part(extra, last.start, n));
+                        match cell {
+                            Cell::Lstm => pointwise::lstm_forward(
+                                gate(0),
+                                gate(1),
+                                gate(2),
+                                gate(3),
+                                &c_last[last.clone()],
+                                extra(),
+                                h,
+                            ),
+                            Cell::Gru => pointwise::gru_forward(
+                                gate(0),
+                                gate(1),
+                                gate(2),
+                                extra(),
+                                &h_last[last.clone()],
+                                h,
+                            ),
+                            Cell::Rnn => pointwise::rnn_forward(gate(0), h),
+                        }
+                    }
+                }
+            });
         }
         let output = tensor(outputs.clone(), &[time, batch, hidden]);
-        (output, Saved(Arc::new(SavedData { time, batch, hidden, recurrent, gates, cells, outputs })))
+        let saved = SavedData { sizes, precision, recurrent, h_first, c_first, gates, extra, outputs };
+        (output, Saved(Arc::new(saved)))
     }
 }
 
+impl Saved {
+    /// The state after the last step.
+    fn state(&self, device: &Device) -> CellState {
+        let Sizes { cell, batch, hidden, .. } = self.0.sizes;
+        let last = |values: &[f32]| {
+            let values = values[values.len() - batch * hidden..].to_vec();
+            Tensor::from_data(TensorData::new(values, [batch, hidden]), device)
+        };
+        CellState {
+            hidden: last(&self.0.outputs),
+            content: (cell == Cell::Lstm).then(|| last(&self.0.extra)),
+        }
+    }
+}
+
+/// Gradients of a run's inputs.
+struct Gradient {
+    gates: Vec<f32>,
+    recurrent: Vec<f32>,
+    /// Of the candidate's recurrent bias, for a GRU.
+    bias: Option<Vec<f32>>,
+}
+
 impl SavedData {
-    /// Gradient of the outputs to gradients of the gate inputs and of the recurrent weights.
-    fn backward(&self, mut d_outputs: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
-        let Self { time, batch, hidden, .. } = *self;
-        let step = batch * hidden;
-        let rows = rows_a_thread(batch);
-        let transposed = transpose(slice(&self.recurrent), hidden, 4 * hidden);
-        let mut d_gates = vec![0.0f32; time * 4 * step];
-        let mut d_cell = vec![0.0f32; step];
-        let mut scratch = vec![0.0f32; step];
+    fn backward(&self, mut d_outputs: Vec<f32>) -> Gradient {
+        let sizes = self.sizes;
+        let Sizes { cell, time, batch, hidden } = sizes;
+        let (width, step) = (sizes.width(), sizes.step());
+        let weights = View::new(slice(&self.recurrent), hidden, width).transposed();
+        let transposed = Right::new(weights, self.precision);
+        let mut d_gates = vec![0.0f32; time * batch * width];
+        // A GRU's candidate sees its product through the reset gate: its gradient is another one.
+        let mut d_products = if cell == Cell::Gru { vec![0.0f32; time * batch * width] } else { Vec::new() };
+        let mut carry = vec![0.0f32; step];
         let zeros = vec![0.0f32; step];
+        let shares = sizes.shares();
         for t in (0..time).rev() {
             let range = |k: usize| k * step..(k + 1) * step;
-            let c_last = if t == 0 { &zeros[..] } else { &self.cells[range(t - 1)] };
-            let (before, now) = d_outputs.split_at_mut(t * step);
-            // The first step has none before it to hand a gradient to; scratch takes its place.
-            let d_before = if t == 0 { &mut scratch[..] } else { &mut before[range(t - 1)] };
-            d_gates[t * 4 * step..(t + 1) * 4 * step]
-                .par_chunks_mut(rows * 4 * hidden)
-                .zip(d_cell.par_chunks_mut(rows * hidden))
-                .zip(d_before.par_chunks_mut(rows * hidden))
-                .zip(now[..step].par_chunks(rows * hidden))
-                .zip(self.gates[t * 4 * step..(t + 1) * 4 * step].par_chunks(rows * 4 * hidden))
-                .zip(self.cells[range(t)].par_chunks(rows * hidden))
-                .zip(c_last.par_chunks(rows * hidden))
-                .for_each(|((((((d_gates, d_cell), d_before), d_h), gates), c), c_last)| {
-                    step_backward(gates, c, c_last, d_h, d_cell, d_gates, hidden);
-                    if t > 0 {
-                        let n = d_h.len() / hidden;
-                        product(
-                            n,
-                            hidden,
-                            4 * hidden,
-                            d_before,
-                            true,
-                            d_gates,
-                            (4 * hidden, 1),
-                            &transposed,
-                            (hidden, 1),
-                            false,
-                        );
+            let wide = |k: usize| k * batch * width..(k + 1) * batch * width;
+            let c_last: &[f32] = match t {
+                0 => self.c_first.as_deref().unwrap_or(&zeros),
+                _ if cell == Cell::Lstm => &self.extra[range(t - 1)],
+                _ => &zeros,
+            };
+            let h_last: &[f32] = match t {
+                0 => self.h_first.as_deref().unwrap_or(&zeros),
+                _ => &self.outputs[range(t - 1)],
+            };
+            let (before, after) = d_gates.split_at_mut(wide(t).end);
+            let (products_before, products_after) =
+                d_products.split_at_mut(if cell == Cell::Gru { wide(t).end } else { 0 });
+            let after: &[f32] = if cell == Cell::Gru { products_after } else { after };
+            let left = (t + 1 < time)
+                .then(|| Left::new(View::new(&after[..batch * width], batch, width), transposed.precision()));
+            let now = SharedOut::new(&mut before[wide(t)]);
+            let products =
+                SharedOut::new(if cell == Cell::Gru { &mut products_before[wide(t)] } else { &mut [] });
+            let (d_h, carried) = (SharedOut::new(&mut d_outputs[range(t)]), SharedOut::new(&mut carry));
+            let (gates, outputs) = (&self.gates[wide(t)], &self.outputs[range(t)]);
+            let extra = if cell == Cell::Rnn { outputs } else { &self.extra[range(t)] };
+            shares.par_iter().for_each(|panels| {
+                let units = sizes.units(panels);
+                if let Some(left) = &left {
+                    // SAFETY: this thread alone touches these units' columns.
+                    unsafe { transposed.add_panels(left, panels.clone(), d_h.get(), hidden) };
+                }
+                let n = units.len();
+                for r in 0..batch {
+                    let row = r * hidden + units.start..r * hidden + units.end;
+                    let at = |k: usize| r * width + k * hidden + units.start;
+                    let gate = |k: usize| &gates[at(k)..at(k) + n];
+                    // SAFETY: the units of this thread's share, in rows that exist.
+                    unsafe {
+                        let (d_h, carry) = (part(d_h, row.start, n), part(carried, row.start, n));
+                        let d = |k: usize| part(now, at(k), n);
+                        match cell {
+                            Cell::Lstm => pointwise::lstm_backward(
+                                [0, 1, 2, 3].map(gate),
+                                &extra[row.clone()],
+                                &c_last[row.clone()],
+                                d_h,
+                                carry,
+                                [0, 1, 2, 3].map(d),
+                            ),
+                            Cell::Gru => {
+                                for (d, &c) in d_h.iter_mut().zip(carry.iter()) {
+                                    *d += c;
+                                }
+                                pointwise::gru_backward(
+                                    [0, 1, 2].map(gate),
+                                    &extra[row.clone()],
+                                    &h_last[row.clone()],
+                                    d_h,
+                                    carry,
+                                    [0, 1, 2].map(d),
+                                    part(products, at(2), n),
+                                );
+                                for k in 0..2 {
+                                    part(products, at(k), n).copy_from_slice(d(k));
+                                }
+                            }
+                            Cell::Rnn => pointwise::rnn_backward(&outputs[row.clone()], d_h, d(0)),
+                        }
                     }
-                });
+                }
+            });
         }
-        let mut d_recurrent = vec![0.0f32; hidden * 4 * hidden];
-        if time > 1 {
-            // Outputs of steps 0..T-1 against gate gradients of steps 1..T, transposed by strides.
-            let k = (time - 1) * batch;
-            let (past, after) = (&self.outputs[..k * hidden], &d_gates[4 * step..]);
-            product(
-                hidden,
-                4 * hidden,
-                k,
-                &mut d_recurrent,
-                false,
-                past,
-                (1, hidden),
-                after,
-                (4 * hidden, 1),
-                true,
-            );
+        let d_products: &[f32] = if cell == Cell::Gru { &d_products } else { &d_gates };
+        let mut recurrent = vec![0.0f32; hidden * width];
+        let mut add = |outputs: &[f32], after: &[f32]| {
+            let rows = outputs.len() / hidden;
+            let (h, d) = (View::new(outputs, rows, hidden), View::new(after, rows, width));
+            product(h.transposed(), d, &mut recurrent, true, self.precision);
+        };
+        // Outputs of steps 0..T-1 against gradients of steps 1..T.
+        add(&self.outputs[..(time - 1) * step], &d_products[batch * width..]);
+        if let Some(first) = &self.h_first {
+            add(first, &d_products[..batch * width]);
         }
-        (d_gates, d_recurrent)
+        let bias = (cell == Cell::Gru).then(|| column_sums(d_products, width).split_off(2 * hidden));
+        Gradient { gates: d_gates, recurrent, bias }
     }
+}
+
+/// Some values of a shared matrix.
+///
+/// # Safety
+/// They exist, and no other thread touches them.
+unsafe fn part<'a>(shared: SharedOut, first: usize, count: usize) -> &'a mut [f32] {
+    // SAFETY: as the caller says.
+    unsafe { std::slice::from_raw_parts_mut(shared.get().add(first), count) }
 }
 
 #[derive(Debug)]
 struct RecurrenceBackward;
 
-impl Backward<Flex, 2> for RecurrenceBackward {
+impl Backward<Flex, 3> for RecurrenceBackward {
     type State = Saved;
 
-    fn backward(self, ops: Ops<Saved, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [gates, recurrent] = ops.parents;
+    fn backward(self, ops: Ops<Saved, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [gates, recurrent, bias] = ops.parents;
         let saved = ops.state.0;
-        let (d_gates, d_recurrent) = saved.backward(values(grads.consume::<Flex>(&ops.node)));
-        let (time, batch, hidden) = (saved.time, saved.batch, saved.hidden);
+        let sizes = saved.sizes;
+        let gradient = saved.backward(values(grads.consume::<Flex>(&ops.node)));
         if let Some(node) = gates {
-            grads.register::<Flex>(node.id, tensor(d_gates, &[time, batch, 4 * hidden]));
+            let shape = [sizes.time, sizes.batch, sizes.width()];
+            grads.register::<Flex>(node.id, tensor(gradient.gates, &shape));
         }
         if let Some(node) = recurrent {
-            grads.register::<Flex>(node.id, tensor(d_recurrent, &[hidden, 4 * hidden]));
+            grads.register::<Flex>(node.id, tensor(gradient.recurrent, &[sizes.hidden, sizes.width()]));
+        }
+        if let (Some(node), Some(bias)) = (bias, gradient.bias) {
+            grads.register::<Flex>(node.id, tensor(bias, &[sizes.hidden]));
         }
     }
 }
 
-simd! {
-    /// One step for some rows: non-linearities in place, new cell contents and outputs.
-    fn step_forward(gates: &mut [f32], c_last: &[f32], c: &mut [f32], h: &mut [f32], hidden: usize) {
-        for (r, gates) in gates.chunks_exact_mut(4 * hidden).enumerate() {
-            let (input, rest) = gates.split_at_mut(hidden);
-            let (forget, rest) = rest.split_at_mut(hidden);
-            let (output, candidate) = rest.split_at_mut(hidden);
-            let row = r * hidden..(r + 1) * hidden;
-            let (c_last, c, h) = (&c_last[row.clone()], &mut c[row.clone()], &mut h[row]);
-            for j in 0..hidden {
-                input[j] = sigmoid(input[j]);
-                forget[j] = sigmoid(forget[j]);
-                output[j] = sigmoid(output[j]);
-                candidate[j] = tanh(candidate[j]);
-                c[j] = forget[j] * c_last[j] + input[j] * candidate[j];
-                h[j] = output[j] * tanh(c[j]);
-            }
+/// Sum of each column of a row-major matrix.
+pub(super) fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
+    let add = |mut sums: Vec<f32>, row: &[f32]| {
+        for (sum, v) in sums.iter_mut().zip(row) {
+            *sum += v;
         }
-    }
-}
-
-simd! {
-    /// One step backward for some rows: from the outputs' gradient `d_h` and the cells' gradient
-    /// from the step after to the gates' gradient and the cells' gradient for the step before.
-    fn step_backward(
-        gates: &[f32], c: &[f32], c_last: &[f32], d_h: &[f32], d_cell: &mut [f32], d_gates: &mut [f32], hidden: usize,
-    ) {
-        for (r, (gates, d_gates)) in gates.chunks_exact(4 * hidden).zip(d_gates.chunks_exact_mut(4 * hidden)).enumerate() {
-            let (input, rest) = gates.split_at(hidden);
-            let (forget, rest) = rest.split_at(hidden);
-            let (output, candidate) = rest.split_at(hidden);
-            let (d_input, rest) = d_gates.split_at_mut(hidden);
-            let (d_forget, rest) = rest.split_at_mut(hidden);
-            let (d_output, d_candidate) = rest.split_at_mut(hidden);
-            let row = r * hidden..(r + 1) * hidden;
-            let (c, c_last, d_h) = (&c[row.clone()], &c_last[row.clone()], &d_h[row.clone()]);
-            let d_cell = &mut d_cell[row];
-            for j in 0..hidden {
-                let (i, f, o, g) = (input[j], forget[j], output[j], candidate[j]);
-                let squashed = tanh(c[j]);
-                let d_c = d_h[j] * o * (1.0 - squashed * squashed) + d_cell[j];
-                d_input[j] = d_c * g * i * (1.0 - i);
-                d_forget[j] = d_c * c_last[j] * f * (1.0 - f);
-                d_output[j] = d_h[j] * squashed * o * (1.0 - o);
-                d_candidate[j] = d_c * i * (1.0 - g * g);
-                d_cell[j] = d_c * f;
-            }
-        }
-    }
-}
-
-/// `out [m, n] = a [m, k] * b [k, n]`, added to what is there if `add`. `out` is row-major; the
-/// strides of `a` and `b` are (row, column).
-#[expect(clippy::too_many_arguments, reason = "a matrix product has this many")]
-fn product(
-    m: usize,
-    n: usize,
-    k: usize,
-    out: &mut [f32],
-    add: bool,
-    a: &[f32],
-    a_strides: (usize, usize),
-    b: &[f32],
-    b_strides: (usize, usize),
-    parallel: bool,
-) {
-    let reach = |rows: usize, columns: usize, s: (usize, usize)| (rows - 1) * s.0 + (columns - 1) * s.1;
-    assert!(out.len() >= m * n && reach(m, k, a_strides) < a.len() && reach(k, n, b_strides) < b.len());
-    let threads = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-    // SAFETY: the three matrices lie inside their slices, as asserted, and `out` is borrowed
-    // mutably, so it overlaps neither of the others.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            add,
-            a.as_ptr(),
-            a_strides.1 as isize,
-            a_strides.0 as isize,
-            b.as_ptr(),
-            b_strides.1 as isize,
-            b_strides.0 as isize,
-            1.0f32,
-            1.0f32,
-            false,
-            false,
-            false,
-            threads,
-        );
-    }
-}
-
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut out = vec![0.0; values.len()];
-    for (j, out) in out.chunks_exact_mut(rows).enumerate() {
-        for (i, v) in out.iter_mut().enumerate() {
-            *v = values[i * columns + j];
-        }
-    }
-    out
+        sums
+    };
+    // Shares of a fixed size, added in order: the same sum whatever the number of threads.
+    let parts: Vec<Vec<f32>> = values
+        .par_chunks((512 * columns).max(1))
+        .map(|part| part.chunks_exact(columns).fold(vec![0.0; columns], add))
+        .collect();
+    parts.iter().fold(vec![0.0; columns], |sums, part| add(sums, part))
 }
 
 /// The values in row-major order, without a copy where the tensor owns them alone.
-fn values(tensor: FlexTensor) -> Vec<f32> {
+pub(super) fn values(tensor: FlexTensor) -> Vec<f32> {
     let data = tensor.to_contiguous().into_data();
     data.try_into_vec::<f32>()
         .unwrap_or_else(|e| unreachable!("networks are trained in single precision: {e:?}"))
 }
 
 /// The values of a contiguous tensor.
-fn slice(tensor: &FlexTensor) -> &[f32] {
+pub(super) fn slice(tensor: &FlexTensor) -> &[f32] {
     match tensor.as_slice::<f32>() {
         Some(values) => values,
         None => unreachable!("made contiguous when the run was set up"),
     }
 }
 
-fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+pub(super) fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
 }

@@ -28,6 +28,9 @@ pub struct RunState {
     pub seconds: f64,
     /// Best validation score so far.
     pub best: Option<f64>,
+    /// Validations since then.
+    #[serde(default)]
+    pub worse: usize,
 }
 
 /// A run's state with its weights and the optimiser's moments.
@@ -108,6 +111,7 @@ mod tests {
             units: 900,
             seconds: 1.5,
             best: Some(2.25),
+            worse: 1,
         };
         Checkpoint { state: state.clone(), model: vec![1; 100], optimizer: vec![2; 50] }.save(&path).unwrap();
         let back = Checkpoint::load(&path).unwrap();

@@ -6,4 +6,4 @@ pub mod checkpoint;
 pub mod lyricist;
 pub mod runner;
 
-pub use runner::{Outcome, Progress, Settings, Task, train};
+pub use runner::{Outcome, Progress, Schedule, Settings, Task, train};

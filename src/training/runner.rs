@@ -66,6 +66,28 @@ pub struct Settings {
     pub checkpoint_every: usize,
     /// Seed of all that is drawn at random.
     pub seed: u64,
+    /// How the learning rate goes on after the warm-up.
+    pub schedule: Schedule,
+    /// Validations in a row without a better score after which the run ends.
+    pub patience: Option<usize>,
+}
+
+/// How the learning rate goes on after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// Half a cosine down to a hundredth (Loshchilov & Hutter 2017, arXiv 1608.03983, without
+    /// restarts).
+    Cosine,
+    /// Constant, then in a line down to a hundredth over the last fifth of the updates. Until then
+    /// the number of updates can still be changed.
+    Hold,
+}
+
+impl Settings {
+    /// The update at which a constant learning rate begins to fall.
+    fn hold_until(&self) -> usize {
+        self.steps - self.steps / 5
+    }
 }
 
 /// What the loop tells while it runs.
@@ -102,13 +124,18 @@ pub enum Outcome {
     Stopped(usize),
 }
 
-/// Learning rate of an update: a linear rise, then half a cosine down to a hundredth
-/// (Loshchilov & Hutter 2017, arXiv 1608.03983, without restarts).
+/// Learning rate of an update: a linear rise, then what the schedule says.
 pub fn learning_rate(settings: &Settings, step: usize) -> f64 {
     let warm = ((step + 1) as f64 / settings.warmup.max(1) as f64).min(1.0);
-    let done = step as f64 / settings.steps.max(1) as f64;
-    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos());
-    settings.learning_rate * warm * (0.01 + 0.99 * cosine)
+    let share = |done: usize, all: usize| (done as f64 / all.max(1) as f64).min(1.0);
+    let height = match settings.schedule {
+        Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * share(step, settings.steps)).cos()),
+        Schedule::Hold => {
+            let from = settings.hold_until();
+            1.0 - share(step.saturating_sub(from), settings.steps - from)
+        }
+    };
+    settings.learning_rate * warm * (0.01 + 0.99 * height)
 }
 
 /// Trains a model, from the start or from a checkpoint.
@@ -131,12 +158,21 @@ pub fn train<T: Task>(
     // How often a run is saved or measured does not change where it goes.
     let identity = serde_json::json!({
         "task": task.identity(), "steps": settings.steps, "learning_rate": settings.learning_rate,
-        "warmup": settings.warmup, "seed": settings.seed,
+        "warmup": settings.warmup, "seed": settings.seed, "schedule": format!("{:?}", settings.schedule),
     });
-    let mut state = RunState { task: identity.clone(), step: 0, units: 0, seconds: 0.0, best: None };
+    let mut state =
+        RunState { task: identity.clone(), step: 0, units: 0, seconds: 0.0, best: None, worse: 0 };
     if resume {
         let saved = Checkpoint::load(checkpoint)?;
-        if saved.state.task != identity {
+        let mut same = saved.state.task.clone();
+        if settings.schedule == Schedule::Hold {
+            let before = same["steps"].as_u64().map_or(0, |n| n as usize);
+            let earlier = Settings { steps: before, ..settings.clone() };
+            if saved.state.step <= earlier.hold_until().min(settings.hold_until()) {
+                same["steps"] = identity["steps"].clone();
+            }
+        }
+        if same != identity {
             return Err(Error::Training(format!(
                 "{} is the checkpoint of a run with other data or settings: {}. Give the same options to go on with it, or name another folder with --out.",
                 checkpoint.display(),
@@ -149,7 +185,7 @@ pub fn train<T: Task>(
         optimizer = optimizer
             .from_bytes(Bytes::from_bytes_vec(saved.optimizer))
             .map_err(|e| Error::Training(e.to_string()))?;
-        state = saved.state;
+        state = RunState { task: identity, ..saved.state };
     }
     let save = |model: &T::Model, optimizer: &ModuleOptimizer, state: &RunState| -> Result<()> {
         let model = model.clone().into_record().into_bytes().map_err(|e| Error::Training(e.to_string()))?;
@@ -191,7 +227,10 @@ pub fn train<T: Task>(
             if state.best.is_none_or(|best| if task.higher_is_better() { found > best } else { found < best })
             {
                 state.best = Some(found);
+                state.worse = 0;
                 task.export(&model.valid(), found)?;
+            } else {
+                state.worse += 1;
             }
         }
         let seconds = started.elapsed().as_secs_f64();
@@ -211,6 +250,9 @@ pub fn train<T: Task>(
             unit_name: task.unit_name(),
             validated,
         });
+        if settings.patience.is_some_and(|patience| state.worse >= patience) {
+            break;
+        }
     }
     Ok(Outcome::Finished(state.best.unwrap_or(f64::NAN)))
 }
