@@ -17,13 +17,15 @@ use songwriter::training::batches::pad;
 use songwriter::weights::ModelFiles;
 use songwriter::{Captioner, Picture};
 
-const NETWORK: CharRnnConfig = CharRnnConfig { alphabet_size: 96, hidden_size: 512, layers: 2, dropout: 0.0 };
+fn network() -> CharRnnConfig {
+    CharRnnConfig { alphabet_size: 96, hidden_size: 512, layers: 2, ..CharRnnConfig::default() }
+}
 
 fn writing(c: &mut Criterion) {
-    let tensors = NETWORK.init(&Device::flex()).tensors().unwrap();
-    let network = Stepper::new(NETWORK.stepper(), &tensors, &Compute::cpu()).unwrap();
+    let tensors = network().init(&Device::flex()).tensors().unwrap();
+    let network = Stepper::new(network().stepper(), &tensors, &Compute::cpu()).unwrap();
     let mut group = c.benchmark_group("song");
-    for batch in [1, 4] {
+    for batch in [1, 4, 24] {
         let characters = 200;
         group.throughput(Throughput::Elements(characters * batch as u64));
         group.bench_function(format!("characters, {batch} at once"), |b| {
@@ -33,7 +35,7 @@ fn writing(c: &mut Criterion) {
                 for _ in 0..characters {
                     let scores = block_on(network.step(&ids, &mut state)).unwrap();
                     for (id, scores) in ids.iter_mut().zip(scores.chunks_exact(96)) {
-                        *id = sample(scores, 0.8, &[], &mut rng);
+                        *id = sample(scores, 0.8, 1.0, |_| true, &mut rng);
                     }
                 }
             });
@@ -60,7 +62,7 @@ fn looking(c: &mut Criterion) {
 fn training(c: &mut Criterion) {
     let device = Device::flex().autodiff();
     let (batch, time) = (64, 100);
-    let mut model = Some(NETWORK.init(&device));
+    let mut model = Some(network().init(&device));
     let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
     let mut rng = Rng::new(2);
     let sequences: Vec<Vec<u16>> =
@@ -73,7 +75,8 @@ fn training(c: &mut Criterion) {
         b.iter(|| {
             let network = model.take().unwrap();
             let batch = pad(&sequences, 0, &device);
-            let loss = network.loss(batch.inputs, batch.targets, batch.mask) / batch.units as f64;
+            let loss =
+                network.loss(batch.inputs, batch.targets, batch.mask, &[], None).0 / batch.units as f64;
             let grads = GradientsParams::from_grads(loss.backward(), &network);
             model = Some(optimizer.step(1e-3, network, grads));
         });

@@ -1,7 +1,7 @@
 //! From a picture to a song.
 //!
 //! A picture goes in; an image captioner (a convolutional network and a word LSTM) says what is
-//! in it; a character LSTM, primed by that sentence, goes on from there and writes a stanza.
+//! in it; a character LSTM, told the words of that sentence, writes a stanza about them.
 //! Everything runs where the caller is: natively, or in a browser as WebAssembly, on the CPU or
 //! on a GPU through WebGPU.
 //!
@@ -27,13 +27,14 @@
 //! let picture = Picture::from_bytes("cat.jpg", &bytes)?;
 //! let caption = block_on(songwriter.caption(&picture, 3))?;
 //!
-//! let options = SongOptions { temperature: 0.7, random_seed: 42, max_chars: 200 };
-//! let song = block_on(songwriter.write(
+//! let options = SongOptions { random_seed: 42, ..SongOptions::default() };
+//! let songs = block_on(songwriter.write(
 //!     &Prompt::from_caption(&caption.text),
 //!     &options,
-//!     async |_piece: &str| ControlFlow::Continue(()), // called for each new letter
+//!     2,                                                        // songs
+//!     async |_song, _text: &str| ControlFlow::Continue(()),     // called for each new line
 //! ))?;
-//! assert!(song.text.to_lowercase().starts_with(&caption.text));
+//! assert_eq!(songs[0].text.lines().count(), 4);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "native"))]
@@ -47,8 +48,8 @@
 //! | [`songwriter`](Songwriter) | the road above |
 //! | [`picture`] | decoding, orientation, the squash to 224 x 224 |
 //! | [`captioner`] | encoder, decoder, beam search, words |
-//! | [`lyricist`] | alphabet, network, prompt, sampling |
-//! | [`nn`] | the fused LSTM: for burn tensors, for whole sequences on the CPU, for single steps |
+//! | [`lyricist`] | alphabet, network, what it is told, drafts of lines and the choice among them |
+//! | [`nn`] | recurrent layers: for burn tensors, for whole sequences on the CPU, for single steps |
 //! | [`verse`] | what is known of English without a network: mood, keywords, rhyme, syllables |
 //! | [`weights`] | model folders: manifest, digests, tensors |
 //! | [`error`] | what can go wrong, in sentences |

@@ -36,7 +36,7 @@ impl Songwriter {
         self.captioner.caption(picture, beam).await
     }
 
-    /// Writes a song; see [`Lyricist::write`].
+    /// Writes songs; see [`Lyricist::write`].
     ///
     /// # Errors
     /// An option is out of range, or the GPU does not answer.
@@ -44,9 +44,15 @@ impl Songwriter {
         &self,
         prompt: &Prompt,
         options: &SongOptions,
-        on_text: impl AsyncFnMut(&str) -> ControlFlow<()>,
-    ) -> Result<Song> {
-        self.lyricist.write(prompt, options, on_text).await
+        songs: usize,
+        on_text: impl AsyncFnMut(usize, &str) -> ControlFlow<()>,
+    ) -> Result<Vec<Song>> {
+        self.lyricist.write(prompt, options, songs, on_text).await
+    }
+
+    /// The second model.
+    pub fn lyricist(&self) -> &Lyricist {
+        &self.lyricist
     }
 
     /// What the encoder makes of a picture, to compare devices with.

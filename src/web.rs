@@ -9,10 +9,15 @@ use std::ops::ControlFlow;
 use burn::tensor::Device;
 use js_sys::{Array, Function, Object, Promise, Uint8Array};
 use serde::{Deserialize, Serialize};
+use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::lyricist::brief::{MAX_KEYWORDS, MAX_LINES};
+use crate::lyricist::options::MAX_STANZAS;
+use crate::lyricist::{Kind, Song};
 use crate::nn::Compute;
+use crate::verse::{Mood, Scheme};
 use crate::weights::ModelFiles;
 use crate::{Error, Picture, Prompt, SongOptions, Songwriter};
 
@@ -38,28 +43,117 @@ struct CaptionAnswer {
     log_prob: f32,
 }
 
-/// A song to write. The seed is text because a JavaScript number does not hold 64 bits.
+/// Songs to write; what is missing is left to the defaults. The seed is text because a JavaScript
+/// number does not hold 64 bits.
 #[derive(Deserialize)]
+#[serde(default)]
 struct SongRequest {
+    /// Its words are what the songs are about, unless there are keywords.
     caption: String,
+    keywords: Option<Vec<String>>,
+    /// What the songs begin with.
+    seed_text: String,
+    mood: Option<Mood>,
+    kind: Option<Kind>,
+    scheme: Scheme,
+    lines: usize,
+    stanzas: usize,
     temperature: f32,
+    top_p: f32,
+    choose: bool,
     random_seed: String,
-    max_chars: usize,
+    songs: usize,
 }
 
-/// A written song.
+/// Most songs at once: a browser's memory is not ours alone.
+const MOST_SONGS: usize = 8;
+
+impl Default for SongRequest {
+    fn default() -> Self {
+        let options = SongOptions::default();
+        Self {
+            caption: String::new(),
+            keywords: None,
+            seed_text: String::new(),
+            mood: options.mood,
+            kind: options.kind,
+            scheme: options.scheme,
+            lines: options.lines,
+            stanzas: options.stanzas,
+            temperature: options.temperature,
+            top_p: options.top_p,
+            choose: options.choose,
+            random_seed: options.random_seed.to_string(),
+            songs: 3,
+        }
+    }
+}
+
+/// A part of a song while it is written.
+#[derive(Serialize)]
+struct Piece<'a> {
+    song: usize,
+    text: &'a str,
+}
+
+/// Written songs.
+#[derive(Serialize)]
+struct SongsAnswer {
+    songs: Vec<SongAnswer>,
+}
+
 #[derive(Serialize)]
 struct SongAnswer {
     text: String,
     random_seed: String,
     temperature: f32,
+    keywords: Vec<KeywordAnswer>,
+    /// Number of characters of the seed text that are unknown.
+    left_out: usize,
 }
 
-/// What a song is like if nobody asks for more.
 #[derive(Serialize)]
-struct Defaults {
-    temperature: f32,
-    max_chars: usize,
+struct KeywordAnswer {
+    word: String,
+    used: Option<String>,
+    /// Whether the song holds it; not told before there is a song.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    present: Option<bool>,
+}
+
+/// A character that may come next; `null` is the end of the song.
+#[derive(Serialize)]
+struct NextAnswer {
+    character: Option<char>,
+    p: f32,
+}
+
+/// What can be asked for.
+#[derive(Serialize)]
+struct OptionsAnswer {
+    moods: [Mood; 3],
+    kinds: [Kind; 5],
+    schemes: [Scheme; 4],
+    defaults: DefaultsAnswer,
+    limits: LimitsAnswer,
+}
+
+#[derive(Serialize)]
+struct DefaultsAnswer {
+    #[serde(flatten)]
+    options: SongOptions,
+    songs: usize,
+}
+
+/// Lowest and highest values.
+#[derive(Serialize)]
+struct LimitsAnswer {
+    lines: [usize; 2],
+    stanzas: [usize; 2],
+    temperature: [f32; 2],
+    top_p: [f32; 2],
+    songs: [usize; 2],
+    keywords: usize,
 }
 
 /// The songwriter on one device.
@@ -95,10 +189,22 @@ impl Engine {
         self.device.into()
     }
 
-    /// Temperature and length of a song unless told otherwise.
-    pub fn defaults() -> Result<JsValue, JsError> {
-        let options = SongOptions::default();
-        to_js(&Defaults { temperature: options.temperature, max_chars: options.max_chars })
+    /// What can be asked for, the defaults, and the limits.
+    pub fn options() -> Result<JsValue, JsError> {
+        to_js(&OptionsAnswer {
+            moods: Mood::ALL,
+            kinds: Kind::ALL,
+            schemes: Scheme::ALL,
+            defaults: DefaultsAnswer { options: SongOptions::default(), songs: SongRequest::default().songs },
+            limits: LimitsAnswer {
+                lines: [1, MAX_LINES],
+                stanzas: [1, MAX_STANZAS],
+                temperature: [0.05, 2.0],
+                top_p: [0.05, 1.0],
+                songs: [1, MOST_SONGS],
+                keywords: MAX_KEYWORDS,
+            },
+        })
     }
 
     /// Says what is in a picture: `{caption, log_prob}`.
@@ -108,9 +214,25 @@ impl Engine {
         to_js(&CaptionAnswer { caption: caption.text, log_prob: caption.log_prob })
     }
 
-    /// Writes a song from `{caption, temperature, random_seed, max_chars}` and gives
-    /// `{text, random_seed, temperature}`. `on_text` is handed each piece of text; if it gives
-    /// `false`, or a promise of it, the song ends there.
+    /// The words that songs about a caption, or about words with commas between them, can hold:
+    /// a list of `{word, used}`, where `used` is the word that stands for it, or `null`.
+    pub fn keywords(&self, text: String) -> Result<JsValue, JsError> {
+        let words = match text.contains(',') {
+            true => text.split(',').map(|word| word.trim().to_string()).filter(|w| !w.is_empty()).collect(),
+            false => Prompt::from_caption(&text).keywords,
+        };
+        // One by one, since the visitor chooses which of them are used.
+        let lyricist = self.songwriter.lyricist();
+        let resolved = words.into_iter().flat_map(|word| lyricist.resolve(&[word]));
+        let answers = resolved.map(|k| KeywordAnswer { word: k.word, used: k.used, present: None });
+        to_js(&answers.collect::<Vec<_>>())
+    }
+
+    /// Writes songs (`{caption, keywords, seed_text, mood, kind, scheme, lines, stanzas,
+    /// temperature, top_p, choose, random_seed, songs}`) and gives `{songs: [{text, random_seed,
+    /// temperature, keywords: [{word, used, present}], left_out}]}`. `on_text` is handed `{song,
+    /// text}`, the number of a song and its whole text so far; if it gives `false`, or a promise of
+    /// it, the songs end there.
     pub async fn write(&self, request: JsValue, on_text: Function) -> Result<JsValue, JsError> {
         let request: SongRequest = serde_wasm_bindgen::from_value(request)?;
         let random_seed = request.random_seed.parse().map_err(|_| {
@@ -120,14 +242,32 @@ impl Engine {
                 u64::MAX
             ))
         })?;
-        let options =
-            SongOptions { temperature: request.temperature, random_seed, max_chars: request.max_chars };
+        if !(1..=MOST_SONGS).contains(&request.songs) {
+            let why = format!("{} songs at once are out of range: 1 to {MOST_SONGS}.", request.songs);
+            return Err(Error::Usage(why).into());
+        }
+        let options = SongOptions {
+            temperature: request.temperature,
+            top_p: request.top_p,
+            random_seed,
+            lines: request.lines,
+            stanzas: request.stanzas,
+            kind: request.kind,
+            mood: request.mood,
+            scheme: request.scheme,
+            choose: request.choose,
+        };
+        let mut prompt = Prompt::from_caption(&request.caption);
+        if let Some(keywords) = request.keywords {
+            prompt.keywords = keywords;
+        }
+        prompt.text = request.seed_text;
         // What the page's function throws ends the song, and then the call with the same error.
         let mut thrown = None;
-        let song = self
+        let songs = self
             .songwriter
-            .write(&Prompt::from_caption(&request.caption), &options, async |piece: &str| {
-                match hand_over(&on_text, piece).await {
+            .write(&prompt, &options, request.songs, async |song: usize, text: &str| {
+                match hand_over(&on_text, &Piece { song, text }).await {
                     Ok(true) => ControlFlow::Continue(()),
                     Ok(false) => ControlFlow::Break(()),
                     Err(error) => {
@@ -140,11 +280,15 @@ impl Engine {
         if let Some(error) = thrown {
             return Err(JsError::new(&format!("The song could not be shown: {error:?}")));
         }
-        to_js(&SongAnswer {
-            text: song.text,
-            random_seed: song.random_seed.to_string(),
-            temperature: song.temperature,
-        })
+        let songs = songs.into_iter().map(SongAnswer::from).collect();
+        to_js(&SongsAnswer { songs })
+    }
+
+    /// The likeliest characters after a text, `[{character, p}]`.
+    pub async fn next(&self, text: String) -> Result<JsValue, JsError> {
+        let next = self.songwriter.lyricist().next(&text).await?.into_iter();
+        let answers = next.take(SHOWN).map(|(character, p)| NextAnswer { character, p });
+        to_js(&answers.collect::<Vec<_>>())
     }
 
     /// The encoder's view of a picture, for the tests.
@@ -159,9 +303,29 @@ impl Engine {
     }
 }
 
+/// Characters that [`Engine::next`] tells of.
+const SHOWN: usize = 12;
+
+impl From<Song> for SongAnswer {
+    fn from(song: Song) -> Self {
+        let keywords = song.keywords.iter().map(|k| KeywordAnswer {
+            word: k.word.clone(),
+            used: k.used.clone(),
+            present: Some(song.holds(k)),
+        });
+        Self {
+            keywords: keywords.collect(),
+            random_seed: song.random_seed.to_string(),
+            temperature: song.temperature,
+            left_out: song.left_out,
+            text: song.text,
+        }
+    }
+}
+
 /// Calls the page's function, waits if it asks for it, and tells whether to go on.
-async fn hand_over(on_text: &Function, piece: &str) -> Result<bool, JsValue> {
-    let mut answer = on_text.call1(&JsValue::NULL, &piece.into())?;
+async fn hand_over(on_text: &Function, piece: &Piece<'_>) -> Result<bool, JsValue> {
+    let mut answer = on_text.call1(&JsValue::NULL, &piece.serialize(&Serializer::json_compatible())?)?;
     if let Some(promise) = answer.dyn_ref::<Promise>() {
         answer = JsFuture::from(promise.clone()).await?;
     }
@@ -169,7 +333,8 @@ async fn hand_over(on_text: &Function, piece: &str) -> Result<bool, JsValue> {
 }
 
 fn to_js(value: &impl Serialize) -> Result<JsValue, JsError> {
-    Ok(serde_wasm_bindgen::to_value(value)?)
+    // Plain objects, also for what serde calls maps, and null for what is missing.
+    Ok(value.serialize(&Serializer::json_compatible())?)
 }
 
 /// Takes over the files of a model from an object of names and `Uint8Array`s.

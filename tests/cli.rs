@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn songwriter(arguments: &[&str]) -> Output {
@@ -76,6 +76,53 @@ fn songs_come_with_what_gives_them_again() {
     // The second song of one run is the first of a run with the next seed.
     assert_eq!(run("8")["songs"][0], songs[1]);
     assert!(first["caption"].as_str().unwrap().len() > 5);
+}
+
+#[test]
+fn songs_are_what_was_asked_for() {
+    let arguments = ["write", "-k", "moon,Ships,xylophone", "-l", "6", "-r", "abab", "-m", "sad", "--json"];
+    let output = songwriter(&[&arguments[..], &["--kind", "ballad", "--random-seed", "5"]].concat());
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let song = &found["songs"][0];
+    let lines: Vec<&str> = song["text"].as_str().unwrap().lines().collect();
+    assert_eq!(lines.len(), 6);
+    let keywords = song["keywords"].as_array().unwrap();
+    assert_eq!(keywords.len(), 3);
+    assert_eq!([&keywords[0]["used"], &keywords[0]["present"]], [&json!("moon"), &json!(true)]);
+    for (arguments, says) in [
+        (["write", "-k", "moon", "-l", "17"], "1 to 16 lines"),
+        (["write", "-k", "moon", "-r", "abba"], "aabb, abab, abcb or off"),
+        (["write", "-k", "moon", "-m", "angry"], "joyful, plain or sad"),
+        (["write", "-k", "moon", "--kind", "opera"], "song, ballad, hymn, nursery or poem"),
+        (["write", "-k", "moon", "--top-p", "0"], "above 0 and at most 1"),
+    ] {
+        assert_refused(&songwriter(&arguments), says);
+    }
+}
+
+#[test]
+fn songs_are_measured_beside_those_of_people() {
+    let (dir, _) = verse();
+    let data = dir.path().join("verse.csv").display().to_string();
+    // Stanzas of four lines, which songs are compared with.
+    let csv: String = (0..12).map(|i| format!("\"The moon is on the water {i}\nand silver is the sea\nthe ship that bears the daughter\nwill bring her home to me\"\n")).collect();
+    std::fs::write(&data, format!("lyrics\n{csv}")).unwrap();
+    let arguments =
+        ["evaluate", "lyrics", "--data", &data, "--songs", "4", "--temperatures", "0.8", "--moods", "--json"];
+    let output = songwriter(&arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["bits_per_char"].as_f64().unwrap() < 4.0);
+    assert_eq!(found["people"]["rhyme"], 1.0);
+    assert_eq!(found["people"]["keywords"], 1.0);
+    assert!(found["people"]["copied_999"].as_u64().unwrap() > 80);
+    let ours = &found["T=0.8"];
+    assert_eq!(ours["songs"], 4);
+    assert!(
+        ours["dictionary"].as_f64().unwrap() > 0.9 && ours["copied_999"].as_u64().unwrap() < 60,
+        "{found}"
+    );
+    assert!(found["moods_apart"].as_f64().unwrap() > 0.2, "{found}");
 }
 
 #[test]
@@ -242,15 +289,17 @@ fn tensors(out: &Path) -> Vec<u8> {
     std::fs::read(out.join("tensors.safetensors")).unwrap()
 }
 
-#[test]
-fn a_run_that_was_killed_goes_on_to_the_same_weights() {
+/// Kills a run in the middle, resumes it, and compares with a run that was left alone.
+fn killed_and_resumed(more: &[&str]) {
     let (dir, data) = verse();
     let whole = dir.path().join("whole");
-    assert!(small_run(&data, &whole, &[]).output().unwrap().status.success());
+    let output = small_run(&data, &whole, more).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 
     let broken = dir.path().join("broken");
     let checkpoint: PathBuf = broken.join("run.ckpt");
-    let mut child = small_run(&data, &broken, &["--checkpoint-every", "1"]).spawn().unwrap();
+    let mut child =
+        small_run(&data, &broken, &[more, &["--checkpoint-every", "1"]].concat()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !checkpoint.exists() {
         assert!(Instant::now() < deadline, "no checkpoint was written");
@@ -259,9 +308,94 @@ fn a_run_that_was_killed_goes_on_to_the_same_weights() {
     child.kill().unwrap(); // SIGKILL: nothing can be tidied up
     let killed = child.wait_with_output().unwrap();
     assert!(!text(&killed.stderr).contains("Done in"), "the run was over before it was killed");
-    let output = small_run(&data, &broken, &["--resume"]).output().unwrap();
+    let output = small_run(&data, &broken, &[more, &["--resume"]].concat()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(tensors(&whole) == tensors(&broken), "the resumed run came to other weights");
+    let steps = |out: &Path| -> Vec<String> {
+        let journal = std::fs::read_to_string(out.join("metrics.csv")).unwrap();
+        journal.lines().map(|line| line.split(',').next().unwrap().to_string()).collect()
+    };
+    let rows = ["step", "1", "20", "30", "40", "60"];
+    assert_eq!(steps(&whole), rows);
+    // What was noted between the last validation and the kill may be lost, nothing else.
+    assert!(steps(&broken).iter().all(|step| rows.contains(&step.as_str())));
+    assert!(broken.join("curves.svg").exists());
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_to_the_same_weights() {
+    killed_and_resumed(&[]);
+}
+
+#[test]
+fn a_run_on_whole_songs_that_was_killed_goes_on_to_the_same_weights() {
+    killed_and_resumed(&["--regime", "songs", "--window", "20", "--cell", "gru", "--optimizer", "rmsprop"]);
+}
+
+#[test]
+fn every_cell_and_optimizer_learns_and_writes() {
+    for (cell, optimizer, regime, rate) in [
+        ("gru", "adamw", "stanzas", "0.01"),
+        ("rnn", "rmsprop", "songs", "0.003"),
+        ("lstm", "adagrad", "songs", "0.05"),
+    ] {
+        let (dir, data) = verse();
+        let out = dir.path().join("lyricist");
+        let more = ["--cell", cell, "--optimizer", optimizer, "--regime", regime, "--learning-rate", rate];
+        let output = small_run(&data, &out, &more).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let manifest: Value =
+            serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
+        let bits = manifest["metrics"]["bits_per_char"].as_f64().unwrap();
+        assert!(bits < 4.3, "{cell}, {optimizer}, {regime}: {bits} bits a character");
+        let models = dir.path().display().to_string();
+        let output = songwriter(&["write", "-k", "river", "--models", &models, "-l", "2", "--stanzas", "2"]);
+        let song = text(&output.stdout);
+        assert_eq!(
+            song.trim_end().split("\n\n").map(|s| s.lines().count()).collect::<Vec<_>>(),
+            [2, 2],
+            "{song}"
+        );
+        assert!(song.to_lowercase().contains("river"), "{song}");
+    }
+}
+
+#[test]
+fn a_run_that_diverges_is_ended_and_keeps_what_was_good() {
+    let (dir, data) = verse();
+    let out = dir.path().join("run");
+    let more = ["--learning-rate", "1e38", "--schedule", "hold", "--checkpoint-every", "1"];
+    let output = small_run(&data, &out, &more).output().unwrap();
+    assert_refused(&output, "diverged");
+    assert_eq!(out.join("run.ckpt").exists(), text(&output.stderr).contains("holds an earlier state"));
+}
+
+#[test]
+fn a_model_can_be_trained_further() {
+    let (dir, data) = verse();
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    assert!(small_run(&data, &first, &[]).output().unwrap().status.success());
+    let out = second.display().to_string();
+    let from = first.display().to_string();
+    let output = songwriter(&[
+        "train",
+        "lyricist",
+        "--data",
+        &data,
+        "--start-from",
+        &from,
+        "--steps",
+        "40",
+        "--out",
+        &out,
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let bits = |out: &Path| {
+        let manifest: Value =
+            serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
+        manifest["metrics"]["bits_per_char"].as_f64().unwrap()
+    };
+    assert!(bits(&second) < bits(&first));
 }
 
 #[cfg(unix)]

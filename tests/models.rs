@@ -1,8 +1,11 @@
 //! The shipped models: whole, of the right shape, and able to speak.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use songwriter::nn::{Compute, block_on};
+use songwriter::verse::keywords::words;
+use songwriter::verse::{Scheme, is_word, rhymes};
 use songwriter::weights::{MANIFEST, ModelFiles};
 use songwriter::{Picture, Prompt, SongOptions, Songwriter};
 
@@ -58,44 +61,54 @@ fn every_sample_picture_gets_a_caption_and_a_song() {
         assert!(caption.text.split(' ').count() >= 3, "{}: {}", path.display(), caption.text);
         assert!(!greedy.text.is_empty());
         let prompt = Prompt::from_caption(&caption.text);
-        let mut streamed = String::new();
-        let song = block_on(songwriter.write(&prompt, &SongOptions::default(), async |piece: &str| {
-            streamed.push_str(piece);
-            std::ops::ControlFlow::Continue(())
-        }))
-        .unwrap();
-        assert!(song.text.len() > prompt.text().len() + 40, "{}", song.text);
-        assert_eq!(streamed.trim_end(), song.text);
+        let mut streamed = Vec::new();
+        let songs =
+            block_on(songwriter.write(&prompt, &SongOptions::default(), 1, async |song, text: &str| {
+                streamed.push((song, text.to_string()));
+                ControlFlow::Continue(())
+            }))
+            .unwrap();
+        assert_eq!(songs[0].text.lines().count(), 4, "{}", songs[0].text);
+        assert_eq!(streamed.len(), 4);
+        assert_eq!(streamed.last(), Some(&(0, songs[0].text.clone())));
         captions.insert(caption.text);
     }
     assert!(pictures >= 4 && captions.len() > pictures / 2, "{captions:?}");
 }
 
 #[test]
-fn most_songs_end_by_themselves() {
+fn songs_hold_their_keywords_rhyme_and_are_english() {
     let songwriter = songwriter();
-    let prompt = Prompt::from_caption("a dog runs through the grass");
-    let max_chars = 1500;
-    let ended = (0..20)
-        .filter(|&random_seed| {
-            let options = SongOptions { temperature: 0.7, random_seed, max_chars };
-            let song = block_on(
-                songwriter.write(&prompt, &options, async |_: &str| std::ops::ControlFlow::Continue(())),
-            );
-            song.unwrap().text.chars().count() < max_chars
-        })
-        .count();
-    assert!(ended >= 16, "{ended} of 20");
+    let prompt = Prompt::from_keywords(["dog", "beach", "ball"]);
+    let options = SongOptions { scheme: Scheme::Aabb, ..SongOptions::default() };
+    let songs =
+        block_on(songwriter.write(&prompt, &options, 12, async |_, _: &str| ControlFlow::Continue(())))
+            .unwrap();
+    let (mut pairs, mut held, mut spoken, mut known) = (0, 0, 0, 0);
+    for song in &songs {
+        let lines: Vec<&str> = song.text.lines().collect();
+        assert_eq!(lines.len(), 4, "{}", song.text);
+        pairs += usize::from(rhymes(lines[0], lines[1])) + usize::from(rhymes(lines[2], lines[3]));
+        held += song.keywords.iter().filter(|keyword| song.holds(keyword)).count();
+        let said = words(&song.text);
+        spoken += said.len();
+        known += said.iter().filter(|word| is_word(word)).count();
+    }
+    assert!(pairs >= 20, "{pairs} of 24 pairs rhyme");
+    assert!(held >= 32, "{held} of 36 keywords are held");
+    assert!(known * 100 >= spoken * 96, "{known} of {spoken} words are English");
 }
 
 #[test]
 fn writing_stops_when_it_is_asked_to() {
     let songwriter = songwriter();
+    let options = SongOptions { choose: false, ..SongOptions::default() };
     let mut left = 10;
-    let song = block_on(songwriter.write(&Prompt::default(), &SongOptions::default(), async |_: &str| {
+    let songs = block_on(songwriter.write(&Prompt::default(), &options, 1, async |_, _: &str| {
         left -= 1;
-        if left == 0 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }))
     .unwrap();
-    assert!(song.text.chars().count() <= 10);
+    assert_eq!(songs[0].text.lines().count(), 1);
+    assert!(songs[0].text.chars().count() <= 10);
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::encoder::FEATURES;
 use crate::error::{Error, Result};
 use crate::nn::lstm::{Lstm, LstmConfig, uniform};
-use crate::nn::{Entrance, StepperShape};
+use crate::nn::{Cell, Entrance, StepperShape};
 use crate::weights::Tensors;
 
 /// Architecture of a [`DecoderNetwork`].
@@ -82,6 +82,8 @@ impl DecoderConfig {
             symbols: self.words,
             hidden: self.hidden_size,
             layers: 1,
+            cell: Cell::Lstm,
+            context: None,
         }
     }
 

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::captioner::features::Features;
 use crate::error::Result;
-use crate::training::Progress;
+use crate::training::{Journal, Progress};
 use crate::weights::Tensors;
 
 /// Between plain lines.
@@ -25,11 +25,17 @@ pub struct TrainingDisplay {
 impl TrainingDisplay {
     /// A bar if the terminal can show one.
     pub fn new() -> Self {
-        Self { bar: std::io::stderr().is_terminal().then(bar), last: None }
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = bar();
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {wide_msg}\n{prefix}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self { bar, last: None }
     }
 
-    /// Shows the news.
-    pub fn show(&mut self, p: &Progress<'_>) {
+    /// Shows the news, on a terminal with the course of the loss under it.
+    pub fn show(&mut self, p: &Progress<'_>, journal: &Journal) {
         let score = p.score.map(|s| format!("{} {s:.4} (best {:.4})", p.score_name, p.best.unwrap_or(s)));
         let news = format!(
             "loss {:.3} bits  {}{:.0} {}/s",
@@ -42,6 +48,7 @@ impl TrainingDisplay {
             bar.set_length(p.steps as u64);
             bar.set_position(p.step as u64);
             bar.set_message(format!("{news}  {} left", duration(p.seconds_left)));
+            bar.set_prefix(sparkline(&journal.losses().collect::<Vec<_>>(), SPARKS));
             if p.validated {
                 bar.println(format!("{:>7}  {news}", p.step));
             }
@@ -58,7 +65,25 @@ impl Default for TrainingDisplay {
     }
 }
 
-fn bar() -> ProgressBar {
+/// Width of the course of the loss.
+const SPARKS: usize = 60;
+
+/// Values as a row of blocks of different heights, each the mean of its share of them. The first
+/// tenth is left out: it is so high that the rest would be flat beside it.
+fn sparkline(values: &[f64], width: usize) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let settled = &values[values.len() / 10..];
+    let size = settled.len().div_ceil(width).max(1);
+    let means: Vec<f64> =
+        settled.chunks(size).map(|chunk| chunk.iter().sum::<f64>() / chunk.len() as f64).collect();
+    let low = means.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let height = |v: f64| ((v - low) / (high - low).max(1e-9) * 7.0).round() as usize;
+    means.into_iter().map(|v| BLOCKS[height(v).min(7)]).collect()
+}
+
+/// A bar with a place for news.
+pub(super) fn bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {wide_msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -100,6 +125,14 @@ pub fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_sparkline_falls_with_the_loss() {
+        let values: Vec<f64> = (0..800).map(|i| 8.0 - f64::from(i) / 100.0).collect();
+        let line = super::sparkline(&values, 8);
+        assert_eq!(line, "█▇▆▅▄▃▂▁");
+        assert_eq!(super::sparkline(&[], 8), "");
+    }
+
     #[test]
     fn durations_are_for_people() {
         let said = [5.9, 250.0, 11_100.0].map(super::duration);

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::optim::AdamConfig;
+use burn::optim::{AdaGradConfig, AdamConfig, AdamWConfig, ModuleOptimizer, RmsPropConfig};
 use clap::{Args, Subcommand, ValueEnum};
 use rayon::prelude::*;
 
@@ -17,13 +17,14 @@ use crate::captioner::words::Words;
 use crate::corpus::flickr8k::{Captioned, Flickr8k, Split};
 use crate::corpus::lyrics::{Lyrics, Stanza};
 use crate::error::{Error, Result};
-use crate::lyricist::{Alphabet, Brief, CharRnnConfig};
+use crate::lyricist::{Alphabet, Brief, CharRnnConfig, writer};
 use crate::nn::{Cell, gemm};
 use crate::training::batches::Plans;
 use crate::training::captioner::{CaptionerTask, Example, Measured};
-use crate::training::lyricist::{LyricistTask, describe, encode};
+use crate::training::lyricist::{LyricistTask, Regime, describe, encode, whole_songs};
 use crate::training::runner::checkpoint_path;
-use crate::training::{Outcome, Schedule, Settings, train};
+use crate::training::streams::Streams;
+use crate::training::{Journal, Outcome, Schedule, Settings, keep_memory, train};
 use crate::verse::keywords::KeywordVocabulary;
 use crate::weights::{ModelFiles, Tensors};
 
@@ -63,6 +64,12 @@ pub struct Common {
     /// Stop when so many validations in a row were no better than the best
     #[arg(long, value_parser = positive_count)]
     pub patience: Option<usize>,
+    /// What turns gradients into updates
+    #[arg(long, value_enum, default_value = "adam")]
+    pub optimizer: OptimizerKind,
+    /// Share of the learning rate by which weights shrink at each update (adamw only)
+    #[arg(long, default_value_t = 0.01, value_parser = share)]
+    pub weight_decay: f64,
     /// How products are computed on the CPU
     #[arg(long, value_enum, default_value = "single")]
     pub precision: PrecisionKind,
@@ -94,6 +101,56 @@ impl From<ScheduleKind> for Schedule {
             ScheduleKind::Hold => Self::Hold,
         }
     }
+}
+
+/// Names of the optimisers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OptimizerKind {
+    /// Adam (Kingma & Ba 2015)
+    Adam,
+    /// Adam with weight decay beside it (Loshchilov & Hutter 2019)
+    Adamw,
+    /// RMSProp (Hinton 2012)
+    Rmsprop,
+    /// AdaGrad (Duchi et al. 2011)
+    Adagrad,
+}
+
+impl OptimizerKind {
+    /// The optimiser, with gradients clipped to norm 1 a tensor.
+    fn build(self, weight_decay: f64) -> ModuleOptimizer {
+        let clipping = Some(GradientClippingConfig::Norm(1.0));
+        // burn's default epsilon of 1e-5 is as large as these gradients and would slow learning down.
+        const EPSILON: f32 = 1e-8;
+        match self {
+            Self::Adam => AdamConfig::new().with_epsilon(EPSILON).with_grad_clipping(clipping).init(),
+            Self::Adamw => AdamWConfig::new()
+                .with_epsilon(EPSILON)
+                .with_weight_decay(weight_decay as f32)
+                .with_grad_clipping(clipping)
+                .init(),
+            Self::Rmsprop => RmsPropConfig::new().with_epsilon(EPSILON).with_grad_clipping(clipping).init(),
+            Self::Adagrad => AdaGradConfig::new().with_epsilon(EPSILON).with_grad_clipping(clipping).init(),
+        }
+    }
+
+    /// What distinguishes runs with it.
+    fn identity(self, weight_decay: f64) -> String {
+        match self {
+            Self::Adamw => format!("Adamw {weight_decay}"),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+/// Names of the regimes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RegimeKind {
+    /// Stanzas, padded to a common length and masked; the network is told their kind, mood, length
+    /// and keywords
+    Stanzas,
+    /// Whole songs, read window by window with the network's memory carried on; it is told nothing
+    Songs,
 }
 
 /// Names of the precisions.
@@ -155,6 +212,10 @@ pub struct LyricistArguments {
     /// Folder for checkpoint and model
     #[arg(long, default_value = "checkpoints/lyricist", value_name = "DIR")]
     pub out: PathBuf,
+    /// Start from the weights of this trained lyricist in place of random ones; its sizes, alphabet
+    /// and keywords are taken over
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["hidden", "layers", "cell", "keywords", "context"])]
+    pub start_from: Option<PathBuf>,
     /// Length of the layers' outputs
     #[arg(long, default_value_t = 512, value_parser = positive_count)]
     pub hidden: usize,
@@ -174,6 +235,12 @@ pub struct LyricistArguments {
     /// Length of the vectors for what the network is told
     #[arg(long, default_value_t = 64, value_parser = positive_count)]
     pub context: usize,
+    /// What the network learns from
+    #[arg(long, value_enum, default_value = "stanzas")]
+    pub regime: RegimeKind,
+    /// Characters through which gradients go back in whole songs
+    #[arg(long, default_value_t = 100, value_parser = positive_count)]
+    pub window: usize,
     /// Characters of a batch, padding included
     #[arg(long, default_value_t = 6400, value_parser = positive_count)]
     pub batch_chars: usize,
@@ -298,6 +365,7 @@ fn check_folder(out: &std::path::Path, resume: bool) -> Result<()> {
 /// # Errors
 /// Options or data make no sense, or training can't go on.
 pub fn run(command: &Train, stop: &AtomicBool) -> Result<()> {
+    keep_memory();
     match command {
         Train::Lyricist(arguments) => lyricist(arguments, stop),
         Train::Captioner(arguments) => captioner(arguments, stop),
@@ -320,38 +388,67 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
     fn texts<'a>(set: &[&'a Stanza]) -> impl Iterator<Item = &'a str> {
         set.iter().map(|s| s.text.as_str())
     }
-    let alphabet = Alphabet::of(texts(&train_set), a.min_count);
-    let keywords = KeywordVocabulary::of(texts(&train_set), a.keywords);
-    let briefs = if a.keywords == 0 {
+    let earlier = a.start_from.as_deref().map(ModelFiles::open).transpose()?;
+    let (alphabet, keywords, config) = match &earlier {
+        Some(files) => {
+            let (alphabet, keywords, config) = writer::describe(files)?;
+            (alphabet, keywords, CharRnnConfig { dropout: a.dropout, ..config })
+        }
+        None => {
+            let alphabet = Alphabet::of(texts(&train_set), a.min_count);
+            let told = a.keywords > 0 && a.regime == RegimeKind::Stanzas;
+            let keywords = KeywordVocabulary::of(texts(&train_set), if told { a.keywords } else { 0 });
+            let config = CharRnnConfig {
+                alphabet_size: alphabet.len(),
+                hidden_size: a.hidden,
+                layers: a.layers,
+                dropout: a.dropout,
+                cell: a.cell.into(),
+                context_rows: if told { Brief::rows(&keywords) } else { 0 },
+                context_size: if told { a.context } else { 0 },
+                whole_songs: false,
+            };
+            (alphabet, keywords, config)
+        }
+    };
+    let config = CharRnnConfig { whole_songs: a.regime == RegimeKind::Songs, ..config };
+    config.check()?;
+    let briefs = if config.context_rows == 0 {
         Vec::new()
     } else {
         train_set.par_iter().map(|stanza| describe(stanza, &keywords)).collect()
     };
-    let (train_set, dropped) = encode(&alphabet, texts(&train_set));
-    let (held_out, _) = encode(&alphabet, texts(&held_out));
-    let config = CharRnnConfig {
-        alphabet_size: alphabet.len(),
-        hidden_size: a.hidden,
-        layers: a.layers,
-        dropout: a.dropout,
-        cell: a.cell.into(),
-        context_rows: if a.keywords == 0 { 0 } else { Brief::rows(&keywords) },
-        context_size: if a.keywords == 0 { 0 } else { a.context },
+    let ((train_set, dropped), (held_out, _)) = match a.regime {
+        RegimeKind::Stanzas => (encode(&alphabet, texts(&train_set)), encode(&alphabet, texts(&held_out))),
+        RegimeKind::Songs => {
+            let [train_set, held_out] = [&train_set, &held_out].map(|set| whole_songs(set));
+            let encode = |set: &[String]| encode(&alphabet, set.iter().map(String::as_str));
+            (encode(&train_set), encode(&held_out))
+        }
     };
-    config.check()?;
     let characters = |set: &[Vec<u16>]| set.iter().map(|s| s.len() + 1).sum::<usize>();
     tell(&format!(
-        "{} sources, {} stanzas, {} characters to learn from ({dropped} rare ones left out), {} held out; {} symbols.",
+        "{} sources, {} {}, {} characters to learn from ({dropped} rare ones left out), {} held out; {} symbols.",
         lyrics.sources.len(),
         train_set.len(),
+        if a.regime == RegimeKind::Songs { "songs" } else { "stanzas" },
         characters(&train_set),
         characters(&held_out),
         alphabet.len()
     ));
     device.seed(a.common.random_seed);
-    let lengths = train_set.iter().map(Vec::len).collect();
+    let (train_set, regime) = match a.regime {
+        RegimeKind::Stanzas => {
+            let lengths = train_set.iter().map(Vec::len).collect();
+            (train_set, Regime::Stanzas(Plans::new(lengths, a.batch_chars, a.common.random_seed)))
+        }
+        RegimeKind::Songs => {
+            let streams = (a.batch_chars / a.window).max(1);
+            (Vec::new(), Regime::Songs(Streams::new(train_set, streams, a.window, a.common.random_seed)?))
+        }
+    };
     let task = LyricistTask {
-        plans: Plans::new(lengths, a.batch_chars, a.common.random_seed),
+        regime,
         config: config.clone(),
         alphabet,
         keywords,
@@ -365,10 +462,17 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
         data: a.data_note.clone(),
         licence: a.licence_note.clone(),
     };
-    let steps = a.steps.unwrap_or_else(|| (a.epochs * task.plans.per_epoch() as f64).ceil() as usize);
+    let steps = a.steps.unwrap_or_else(|| (a.epochs * task.regime.per_epoch() as f64).ceil() as usize);
     let settings = settings(&a.common, steps, a.learning_rate);
-    let model = config.init(&task.autodiff);
-    tell(&format!("{} parameters, {steps} updates ({} a pass).", model.num_params(), task.plans.per_epoch()));
+    let model = match &earlier {
+        Some(files) => config.load(&files.tensors()?, &task.autodiff)?,
+        None => config.init(&task.autodiff),
+    };
+    tell(&format!(
+        "{} parameters, {steps} updates ({} a pass).",
+        model.num_params(),
+        task.regime.per_epoch()
+    ));
     fit(&task, model, &a.out, &settings, &a.common, &device, stop)
 }
 
@@ -454,10 +558,11 @@ fn settings(common: &Common, steps: usize, learning_rate: f64) -> Settings {
         seed: common.random_seed,
         schedule: common.schedule.into(),
         patience: common.patience,
+        optimizer: common.optimizer.identity(common.weight_decay),
     }
 }
 
-/// Trains with Adam (Kingma & Ba 2015) and gradients clipped to norm 1 a tensor.
+/// Trains, shows how it goes and keeps a journal.
 fn fit<T: crate::training::Task>(
     task: &T,
     model: T::Model,
@@ -469,16 +574,24 @@ fn fit<T: crate::training::Task>(
 ) -> Result<()> {
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
     let checkpoint = checkpoint_path(out);
-    // burn's default epsilon of 1e-5 is as large as these gradients and would slow learning down.
-    let optimizer = AdamConfig::new()
-        .with_epsilon(1e-8)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
-        .init();
+    let optimizer = common.optimizer.build(common.weight_decay);
     let mut display = TrainingDisplay::new();
+    let mut journal: Option<Journal> = None;
+    let mut failed = None;
     let started = std::time::Instant::now();
     let outcome = train(task, model, optimizer, device, settings, &checkpoint, common.resume, stop, |p| {
-        display.show(&p)
+        let journal = journal.get_or_insert_with(|| Journal::open(out, p.step - 1));
+        if let Err(error) = journal.note(&p) {
+            failed = Some(error);
+        }
+        display.show(&p, journal);
     })?;
+    if let Some(journal) = &journal {
+        journal.write(task.score_name())?;
+    }
+    if let Some(error) = failed {
+        tell(&format!("songwriter: the journal of the run could not be kept: {error}"));
+    }
     match outcome {
         Outcome::Finished(best) => tell(&format!(
             "Done in {}: best {} {best:.4}. The model is in {}.",

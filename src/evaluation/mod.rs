@@ -1,3 +1,5 @@
 //! How good the models are.
 
 pub mod captions;
+pub mod copying;
+pub mod lyrics;

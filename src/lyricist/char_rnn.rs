@@ -43,6 +43,9 @@ pub struct CharRnnConfig {
     /// Share of the outputs between layers that training drops (Zaremba et al. 2014).
     #[serde(default)]
     pub dropout: f64,
+    /// Whether it learnt whole songs, blank lines between their stanzas, rather than stanzas.
+    #[serde(default)]
+    pub whole_songs: bool,
 }
 
 /// The network. A one-hot character times the first layer's input weights is a row of those
@@ -145,6 +148,8 @@ impl CharRnnConfig {
             symbols: self.alphabet_size,
             hidden: self.hidden_size,
             layers: self.layers,
+            cell: self.cell,
+            context: (self.context_rows > 0).then_some((self.context_rows, self.context_size)),
         }
     }
 
@@ -292,6 +297,7 @@ mod tests {
                 cell,
                 context_rows: 5,
                 context_size: 3,
+                whole_songs: false,
             };
             let model = config.init(&device);
             let (time, batch) = (9usize, 40usize);

@@ -4,13 +4,18 @@
 pub mod alphabet;
 pub mod brief;
 pub mod char_rnn;
+mod drafts;
+mod judge;
+pub mod options;
 pub mod prompt;
 pub mod sampling;
+mod tape;
 pub mod writer;
 
 pub use alphabet::Alphabet;
 pub use brief::{Brief, Kind};
 pub use char_rnn::{CharRnn, CharRnnConfig};
-pub use prompt::Prompt;
-pub use sampling::{Rng, SongOptions};
+pub use options::SongOptions;
+pub use prompt::{Keyword, Prompt};
+pub use sampling::Rng;
 pub use writer::{Lyricist, Song};

@@ -1,6 +1,5 @@
 //! Drawing the next character.
 
-use crate::error::{Error, Result};
 use crate::nn::math;
 
 /// Random numbers that are the same on every platform: SplitMix64 (Steele, Lea & Flood 2014,
@@ -52,60 +51,45 @@ impl Rng {
     }
 }
 
-/// How a song is drawn.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SongOptions {
-    /// Scores are divided by it: below 1 plays safe, above 1 dares. In (0, 2].
-    pub temperature: f32,
-    /// The same seed gives the same song.
-    pub random_seed: u64,
-    /// A song of so many characters (the prompt not counted) ends with the line it is in, if it has
-    /// not ended by itself.
-    pub max_chars: usize,
-}
-
-impl Default for SongOptions {
-    fn default() -> Self {
-        Self { temperature: 0.6, random_seed: 1, max_chars: 400 }
-    }
-}
-
-impl SongOptions {
-    /// Refuses what makes no sense.
-    ///
-    /// # Errors
-    /// A sentence with the range.
-    pub fn check(&self) -> Result<()> {
-        if !(self.temperature > 0.0 && self.temperature <= 2.0) {
-            return Err(Error::Usage(format!(
-                "A temperature of {} is out of range: it must be above 0 and at most 2 (0.6 is a good start).",
-                self.temperature
-            )));
-        }
-        if !(1..=100_000).contains(&self.max_chars) {
-            return Err(Error::Usage("A song may have 1 to 100000 characters.".into()));
-        }
-        Ok(())
-    }
-}
-
-/// Draws an id with probability proportional to exp(score / temperature). Ids in `forbidden` are
-/// never drawn.
-pub fn sample(scores: &[f32], temperature: f32, forbidden: &[usize], rng: &mut Rng) -> usize {
-    let allowed = |id: &usize| !forbidden.contains(id);
-    let max = (0..scores.len()).filter(allowed).map(|id| scores[id]).fold(f32::NEG_INFINITY, f32::max);
+/// Draws an id with probability proportional to exp(score / temperature) among those allowed, or
+/// among the likeliest of them that together have the share `top_p` of the probability. If none is
+/// allowed, the last id.
+pub fn sample(
+    scores: &[f32],
+    temperature: f32,
+    top_p: f32,
+    allowed: impl Fn(usize) -> bool,
+    rng: &mut Rng,
+) -> usize {
+    let mut ids: Vec<usize> = (0..scores.len()).filter(|&id| allowed(id)).collect();
+    let max = ids.iter().map(|&id| scores[id]).fold(f32::NEG_INFINITY, f32::max);
     let weight = |id: usize| f64::from(math::exp((scores[id] - max) / temperature));
-    let total: f64 = (0..scores.len()).filter(allowed).map(weight).sum();
+    let mut total: f64 = ids.iter().map(|&id| weight(id)).sum();
+    if top_p < 1.0 {
+        ids.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+        let wanted = f64::from(top_p) * total;
+        total = 0.0;
+        let enough = ids.iter().position(|&id| {
+            total += weight(id);
+            total >= wanted
+        });
+        ids.truncate(enough.map_or(ids.len(), |last| last + 1));
+    }
     let mut left = rng.uniform() * total;
-    let mut last = 0;
-    for id in (0..scores.len()).filter(allowed) {
+    for &id in &ids {
         left -= weight(id);
-        last = id;
         if left < 0.0 {
-            break;
+            return id;
         }
     }
-    last
+    ids.last().copied().unwrap_or(scores.len() - 1)
+}
+
+/// Draws a place in a list of natural logarithms of weights, sharpened or flattened by a
+/// temperature; nothing from an empty list.
+pub fn weigh(log_weights: &[f64], temperature: f32, rng: &mut Rng) -> Option<usize> {
+    let scores: Vec<f32> = log_weights.iter().map(|&w| w as f32).collect();
+    (!scores.is_empty()).then(|| sample(&scores, temperature, 1.0, |_| true, rng))
 }
 
 #[cfg(test)]
@@ -133,7 +117,7 @@ mod tests {
         let mut rng = Rng::new(7);
         let mut counts = [0usize; 4];
         for _ in 0..80_000 {
-            counts[sample(&scores, 1.0, &[3], &mut rng)] += 1;
+            counts[sample(&scores, 1.0, 1.0, |id| id != 3, &mut rng)] += 1;
         }
         for (count, share) in counts.iter().zip([1.0, 2.0, 5.0, 0.0]) {
             assert!((*count as f64 - share * 10_000.0).abs() < 500.0, "{counts:?}");
@@ -143,14 +127,32 @@ mod tests {
     #[test]
     fn a_low_temperature_takes_the_best() {
         let mut rng = Rng::new(3);
-        assert!((0..100).all(|_| sample(&[0.1, 0.4, 0.3], 0.01, &[], &mut rng) == 1));
+        assert!((0..100).all(|_| sample(&[0.1, 0.4, 0.3], 0.01, 1.0, |_| true, &mut rng) == 1));
     }
 
     #[test]
-    fn temperatures_out_of_range_are_refused() {
-        for temperature in [0.0, -1.0, 2.1, f32::NAN] {
-            assert!(SongOptions { temperature, ..Default::default() }.check().is_err());
-        }
-        assert!(SongOptions::default().check().is_ok());
+    fn the_unlikely_is_left_out_by_top_p() {
+        // Shares of 0.625, 0.25 and 0.125.
+        let scores = [0.0, 5f32.ln(), 2f32.ln()];
+        let mut rng = Rng::new(11);
+        let mut drawn = |top_p| {
+            let mut counts = [0usize; 3];
+            for _ in 0..8_000 {
+                counts[sample(&scores, 1.0, top_p, |_| true, &mut rng)] += 1;
+            }
+            counts
+        };
+        assert_eq!(drawn(0.6), [0, 8_000, 0]);
+        let two = drawn(0.8);
+        assert!(two[0] == 0 && (two[1] as f64 / 8_000.0 - 5.0 / 7.0).abs() < 0.03, "{two:?}");
+        assert!(drawn(1.0)[0] > 800);
+    }
+
+    #[test]
+    fn weights_are_drawn_by_size() {
+        let mut rng = Rng::new(5);
+        assert_eq!(weigh(&[], 1.0, &mut rng), None);
+        let first = (0..4_000).filter(|_| weigh(&[3f64.ln(), 0.0], 1.0, &mut rng) == Some(0)).count();
+        assert!((first as f64 / 4_000.0 - 0.75).abs() < 0.03, "{first}");
     }
 }

@@ -1,33 +1,36 @@
-//! One step of a stack of LSTM layers on the CPU: what writes a song.
+//! One step of a stack of recurrent layers on the CPU: what writes a song.
 
+use super::cell::Cell;
 use super::math::{sigmoid, simd, tanh};
 use super::matrix::PackedMatrix;
 
-/// Weights of one layer, row-major; gates in the order input, forget, output, candidate.
+/// Weights of one layer, row-major; blocks of columns in the order that [`Cell`] says.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerWeights<'a> {
-    /// `[input_size, 4 hidden_size]`.
-    pub input: &'a [f32],
-    /// `[hidden_size, 4 hidden_size]`.
+    /// `[input_size, blocks * hidden_size]` and `[blocks * hidden_size]`; the first layer has none,
+    /// since it is handed its gate inputs ready made.
+    pub input: Option<(&'a [f32], &'a [f32])>,
+    /// `[hidden_size, blocks * hidden_size]`.
     pub recurrent: &'a [f32],
-    /// `[4 hidden_size]`.
-    pub bias: &'a [f32],
+    /// `[hidden_size]`, of a GRU only.
+    pub recurrent_bias: Option<&'a [f32]>,
 }
 
-/// A stack of LSTM layers whose first layer is handed its gate inputs ready made (from a table of
-/// characters, or from a product that the caller knows how to save).
+/// A stack of recurrent layers whose first layer is handed its gate inputs ready made (from a table
+/// of characters, or from a product that the caller knows how to save).
 #[derive(Debug, Clone)]
-pub struct CpuLstm {
+pub struct CpuStack {
+    cell: Cell,
     hidden_size: usize,
-    first: PackedMatrix,
-    upper: Vec<UpperLayer>,
+    layers: Vec<CpuLayer>,
 }
 
-/// A layer above the first: input and recurrent weights in one matrix `[2 hidden, 4 hidden]`.
 #[derive(Debug, Clone)]
-struct UpperLayer {
-    weights: PackedMatrix,
-    bias: Vec<f32>,
+struct CpuLayer {
+    input: Option<(PackedMatrix, Vec<f32>)>,
+    recurrent: PackedMatrix,
+    /// What the recurrent product starts from: zeros, and the bias of a GRU's candidate.
+    recurrent_bias: Vec<f32>,
 }
 
 /// What the layers remember between steps, for a batch: per layer `[batch, hidden_size]`.
@@ -35,22 +38,28 @@ struct UpperLayer {
 pub struct CpuState {
     batch: usize,
     hidden: Vec<Vec<f32>>,
-    cell: Vec<Vec<f32>>,
+    /// Content of an LSTM's cells; the other cells have none.
+    content: Vec<Vec<f32>>,
 }
 
 impl CpuState {
-    /// Keeps the rows at the given places, in that order; a row may be taken more than once.
-    pub fn select(&self, rows: &[usize]) -> Self {
-        let pick = |layers: &[Vec<f32>]| {
-            layers
-                .iter()
-                .map(|layer| {
-                    let width = layer.len() / self.batch;
-                    rows.iter().flat_map(|&r| layer[r * width..(r + 1) * width].iter().copied()).collect()
+    /// The given rows of several states as one, in that order; a row may be taken more than once.
+    pub fn gather(parts: &[(&Self, usize)]) -> Self {
+        let pick = |layers: fn(&Self) -> &[Vec<f32>]| {
+            let depth = parts.first().map_or(0, |(state, _)| layers(state).len());
+            (0..depth)
+                .map(|l| {
+                    let mut rows = Vec::new();
+                    for (state, row) in parts {
+                        let layer = &layers(state)[l];
+                        let width = layer.len() / state.batch;
+                        rows.extend_from_slice(&layer[row * width..(row + 1) * width]);
+                    }
+                    rows
                 })
                 .collect()
         };
-        Self { batch: rows.len(), hidden: pick(&self.hidden), cell: pick(&self.cell) }
+        Self { batch: parts.len(), hidden: pick(|s| &s.hidden), content: pick(|s| &s.content) }
     }
 
     /// Number of rows.
@@ -59,60 +68,76 @@ impl CpuState {
     }
 }
 
-impl CpuLstm {
-    /// Packs the recurrent weights of the first layer (`[hidden, 4 hidden]`) and all weights of the
-    /// layers above it.
-    pub fn new(hidden_size: usize, first_recurrent: &[f32], upper: &[LayerWeights<'_>]) -> Self {
-        let gates = 4 * hidden_size;
-        let upper = upper
+impl CpuStack {
+    /// Packs the weights of the layers, the lowest first.
+    pub fn new(cell: Cell, hidden_size: usize, layers: &[LayerWeights<'_>]) -> Self {
+        let width = cell.blocks() * hidden_size;
+        let layers = layers
             .iter()
             .map(|layer| {
-                let joined = [layer.input, layer.recurrent].concat();
-                UpperLayer {
-                    weights: PackedMatrix::new(&joined, 2 * hidden_size, gates),
-                    bias: layer.bias.to_vec(),
+                let mut recurrent_bias = vec![0.0; width];
+                if let Some(bias) = layer.recurrent_bias {
+                    recurrent_bias[width - hidden_size..].copy_from_slice(bias);
+                }
+                CpuLayer {
+                    input: layer.input.map(|(weights, bias)| {
+                        (PackedMatrix::new(weights, weights.len() / width, width), bias.to_vec())
+                    }),
+                    recurrent: PackedMatrix::new(layer.recurrent, hidden_size, width),
+                    recurrent_bias,
                 }
             })
             .collect();
-        Self { hidden_size, first: PackedMatrix::new(first_recurrent, hidden_size, gates), upper }
+        Self { cell, hidden_size, layers }
     }
 
     /// The state before the first step: zeros.
     pub fn state(&self, batch: usize) -> CpuState {
-        let zeros = || vec![vec![0.0; batch * self.hidden_size]; 1 + self.upper.len()];
-        CpuState { batch, hidden: zeros(), cell: zeros() }
+        let zeros = || vec![vec![0.0; batch * self.hidden_size]; self.layers.len()];
+        let content = if self.cell == Cell::Lstm { zeros() } else { Vec::new() };
+        CpuState { batch, hidden: zeros(), content }
     }
 
-    /// Takes one step. `gates [batch, 4 hidden]` holds the first layer's inputs (bias included)
-    /// and is used as scratch. Returns the top layer's output `[batch, hidden]`.
+    /// Takes one step. `gates [batch, blocks * hidden]` holds the first layer's inputs (bias
+    /// included) and is used as scratch. Returns the top layer's output `[batch, hidden]`.
     ///
     /// # Panics
     /// `gates` is not of the state's batch size.
     pub fn step<'s>(&self, gates: &mut [f32], state: &'s mut CpuState) -> &'s [f32] {
         let h = self.hidden_size;
-        assert_eq!(gates.len(), state.batch * 4 * h, "gates of a step");
-        self.first.add_product(&state.hidden[0], gates);
-        cell(gates, &mut state.hidden[0], &mut state.cell[0], h);
-        let mut joined = vec![0.0; if self.upper.is_empty() { 0 } else { state.batch * 2 * h }];
-        for (l, layer) in self.upper.iter().enumerate() {
-            for (b, row) in joined.chunks_exact_mut(2 * h).enumerate() {
-                row[..h].copy_from_slice(&state.hidden[l][b * h..(b + 1) * h]);
-                row[h..].copy_from_slice(&state.hidden[l + 1][b * h..(b + 1) * h]);
+        let width = self.cell.blocks() * h;
+        assert_eq!(gates.len(), state.batch * width, "gates of a step");
+        for (l, layer) in self.layers.iter().enumerate() {
+            if let Some((weights, bias)) = &layer.input {
+                for row in gates.chunks_exact_mut(width) {
+                    row.copy_from_slice(bias);
+                }
+                weights.add_product(&state.hidden[l - 1], gates);
             }
-            for row in gates.chunks_exact_mut(4 * h) {
-                row.copy_from_slice(&layer.bias);
+            match self.cell {
+                Cell::Lstm => {
+                    layer.recurrent.add_product(&state.hidden[l], gates);
+                    lstm(gates, &mut state.hidden[l], &mut state.content[l], h);
+                }
+                Cell::Gru => {
+                    let mut products = layer.recurrent_bias.repeat(state.batch);
+                    layer.recurrent.add_product(&state.hidden[l], &mut products);
+                    gru(gates, &products, &mut state.hidden[l], h);
+                }
+                Cell::Rnn => {
+                    layer.recurrent.add_product(&state.hidden[l], gates);
+                    elman(gates, &mut state.hidden[l]);
+                }
             }
-            layer.weights.add_product(&joined, gates);
-            cell(gates, &mut state.hidden[l + 1], &mut state.cell[l + 1], h);
         }
-        &state.hidden[self.upper.len()]
+        state.hidden.last().map_or(&[], Vec::as_slice)
     }
 }
 
 simd! {
     /// Gates `[batch, 4 h]` and the cell's content `[batch, h]` to the new content and output
     /// (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000).
-    fn cell(gates: &[f32], hidden: &mut [f32], cell: &mut [f32], h: usize) {
+    fn lstm(gates: &[f32], hidden: &mut [f32], cell: &mut [f32], h: usize) {
         let rows = gates.chunks_exact(4 * h).zip(hidden.chunks_exact_mut(h)).zip(cell.chunks_exact_mut(h));
         for ((gates, hidden), cell) in rows {
             let (input, rest) = gates.split_at(h);
@@ -123,6 +148,30 @@ simd! {
                 cell[j] = c;
                 hidden[j] = sigmoid(output[j]) * tanh(c);
             }
+        }
+    }
+}
+
+simd! {
+    /// Gate inputs and recurrent products `[batch, 3 h]` to the new output (Cho et al. 2014).
+    fn gru(inputs: &[f32], products: &[f32], hidden: &mut [f32], h: usize) {
+        let rows = inputs.chunks_exact(3 * h).zip(products.chunks_exact(3 * h)).zip(hidden.chunks_exact_mut(h));
+        for ((inputs, products), hidden) in rows {
+            for j in 0..h {
+                let reset = sigmoid(inputs[j] + products[j]);
+                let update = sigmoid(inputs[h + j] + products[h + j]);
+                let candidate = tanh(inputs[2 * h + j] + reset * products[2 * h + j]);
+                hidden[j] = candidate + update * (hidden[j] - candidate);
+            }
+        }
+    }
+}
+
+simd! {
+    /// Sums `[batch, h]` to the new output (Elman 1990).
+    fn elman(sums: &[f32], hidden: &mut [f32]) {
+        for (hidden, sum) in hidden.iter_mut().zip(sums) {
+            *hidden = tanh(*sum);
         }
     }
 }

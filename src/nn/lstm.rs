@@ -100,6 +100,7 @@ pub fn advance(gates: Tensor<2>, cell: Tensor<2>) -> LstmState {
 #[cfg(all(test, feature = "native"))]
 mod tests {
     use super::*;
+    use crate::nn::cpu::LayerWeights;
     use burn::tensor::Distribution;
 
     const TIME: usize = 5;
@@ -133,12 +134,16 @@ mod tests {
             .iter()
             .map(|l| [values(l.input.val()), values(l.recurrent.val()), values(l.bias.val())])
             .collect();
-        let upper = [super::super::cpu::LayerWeights {
-            input: &weights[1][0],
-            recurrent: &weights[1][1],
-            bias: &weights[1][2],
-        }];
-        let net = super::super::CpuLstm::new(HIDDEN, &weights[0][1], &upper);
+        let stack: Vec<LayerWeights<'_>> = weights
+            .iter()
+            .enumerate()
+            .map(|(l, [input, recurrent, bias])| LayerWeights {
+                input: (l > 0).then_some((input.as_slice(), bias.as_slice())),
+                recurrent,
+                recurrent_bias: None,
+            })
+            .collect();
+        let net = super::super::CpuStack::new(Cell::Lstm, HIDDEN, &stack);
         let first = super::super::PackedMatrix::new(&weights[0][0], HIDDEN, 4 * HIDDEN);
         let (mut cpu, mut steps) = (net.state(BATCH), Vec::new());
         let mut tensors = vec![LstmState::zeros(BATCH, HIDDEN, &device); 2];

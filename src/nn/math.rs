@@ -91,7 +91,7 @@ pub fn log_softmax(logits: &mut [f32]) {
 /// Natural logarithm of a positive, normal number, by the series of atanh.
 ///
 /// x = 2^n m with m in [sqrt(1/2), sqrt(2)); ln m = 2 atanh((m - 1) / (m + 1)).
-fn ln(x: f64) -> f32 {
+pub fn ln(x: f64) -> f32 {
     let bits = x.to_bits();
     let mut n = ((bits >> 52) as i64) - 1023;
     let mut m = f64::from_bits((bits & ((1 << 52) - 1)) | (1023 << 52));

@@ -27,7 +27,7 @@ pub use cell::{Cell, CellState};
 pub use compute::Compute;
 #[cfg(feature = "native")]
 pub use compute::block_on;
-pub use cpu::{CpuLstm, CpuState};
+pub use cpu::{CpuStack, CpuState};
 pub use lstm::{Lstm, LstmConfig, LstmState};
 pub use matrix::PackedMatrix;
 pub use stepper::{Entrance, Stepper, StepperShape, StepperState};

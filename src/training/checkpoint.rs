@@ -1,7 +1,8 @@
 //! The state of a training run in one file, so that it is there whole or not at all.
 //!
-//! Layout: 8 bytes of magic, three lengths (u64, little-endian), then the run's state as JSON,
-//! the model's record and the optimiser's record, then the SHA-256 of all that (32 bytes).
+//! Layout: 8 bytes of magic, four lengths (u64, little-endian), then the run's state as JSON, the
+//! model's record, the optimiser's record and the task's memory, then the SHA-256 of all that
+//! (32 bytes).
 
 use std::path::Path;
 
@@ -11,8 +12,8 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::weights::write_atomic;
 
-const MAGIC: &[u8; 8] = b"songckp1";
-const HEADER: usize = 8 + 3 * 8;
+const MAGIC: &[u8; 8] = b"songckp2";
+const HEADER: usize = 8 + 4 * 8;
 const DIGEST: usize = 32;
 
 /// Where a run stands.
@@ -42,6 +43,8 @@ pub struct Checkpoint {
     pub model: Vec<u8>,
     /// The optimiser's record.
     pub optimizer: Vec<u8>,
+    /// What the task carries from one update to the next.
+    pub memory: Vec<u8>,
 }
 
 impl Checkpoint {
@@ -51,7 +54,7 @@ impl Checkpoint {
     /// The file system refuses.
     pub fn save(&self, path: &Path) -> Result<()> {
         let state = serde_json::to_vec(&self.state).map_err(|e| Error::Training(e.to_string()))?;
-        let parts = [&state, &self.model, &self.optimizer];
+        let parts = [&state, &self.model, &self.optimizer, &self.memory];
         let mut bytes = Vec::with_capacity(HEADER + parts.iter().map(|p| p.len()).sum::<usize>() + DIGEST);
         bytes.extend_from_slice(MAGIC);
         for part in parts {
@@ -88,11 +91,12 @@ impl Checkpoint {
             Some(part)
         });
         let mut next = || parts.next().flatten().ok_or_else(|| bad("its parts are cut off"));
-        let (state, model, optimizer) = (next()?, next()?, next()?);
+        let (state, model, optimizer, memory) = (next()?, next()?, next()?, next()?);
         Ok(Self {
             state: serde_json::from_slice(state).map_err(|e| bad(&e.to_string()))?,
             model: model.to_vec(),
             optimizer: optimizer.to_vec(),
+            memory: memory.to_vec(),
         })
     }
 }
@@ -113,9 +117,14 @@ mod tests {
             best: Some(2.25),
             worse: 1,
         };
-        Checkpoint { state: state.clone(), model: vec![1; 100], optimizer: vec![2; 50] }.save(&path).unwrap();
+        let (model, optimizer, memory) = (vec![1; 100], vec![2; 50], vec![3; 9]);
+        let whole = Checkpoint { state: state.clone(), model, optimizer, memory };
+        whole.save(&path).unwrap();
         let back = Checkpoint::load(&path).unwrap();
-        assert_eq!((back.state, back.model, back.optimizer), (state, vec![1; 100], vec![2; 50]));
+        assert_eq!(
+            (back.state, back.model, back.optimizer, back.memory),
+            (state, whole.model, whole.optimizer, whole.memory)
+        );
 
         let whole = std::fs::read(&path).unwrap();
         for (bytes, says) in [

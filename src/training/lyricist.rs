@@ -1,4 +1,5 @@
-//! Training the lyricist on stanzas: padded to a common length, the padding masked.
+//! Training the lyricist, in one of two regimes: on stanzas, padded to a common length, the padding
+//! masked; or on whole songs, read window by window with the memory carried on.
 
 use std::path::PathBuf;
 
@@ -6,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::batches::{Plans, pad};
 use super::runner::Task;
+use super::streams::Streams;
 use crate::corpus::lyrics::Stanza;
 use crate::error::{Error, Result};
 use crate::lyricist::Rng;
@@ -19,6 +21,9 @@ use crate::weights::{CONFIG, Manifest, TENSORS, write_folder};
 
 /// Characters that are measured at once: enough to keep the cores busy, little memory.
 const MEASURED_AT_ONCE: usize = 12_800;
+
+/// Of longer texts, so many characters at a time are measured, the network's memory carried on.
+const MEASURED_WINDOW: usize = 512;
 
 /// Stanzas as ids, without the end symbol.
 pub type Encoded = Vec<Vec<u16>>;
@@ -35,6 +40,12 @@ pub fn encode<'a>(alphabet: &Alphabet, stanzas: impl IntoIterator<Item = &'a str
         })
         .collect();
     (encoded, dropped)
+}
+
+/// Whole songs out of stanzas, blank lines between them.
+pub fn whole_songs(stanzas: &[&Stanza]) -> Vec<String> {
+    let songs = stanzas.chunk_by(|a, b| a.song == b.song);
+    songs.map(|song| song.iter().map(|s| s.text.as_str()).collect::<Vec<_>>().join("\n\n")).collect()
 }
 
 /// All that the network could be told about a stanza.
@@ -92,20 +103,47 @@ pub fn bits_per_char(
     let mut rest = order.as_slice();
     while let Some((shortest, _)) = rest.first() {
         // Of like length, so the batch is hardly larger than its shortest times their number.
-        let size = (MEASURED_AT_ONCE / (shortest.len() + 1)).clamp(1, rest.len());
+        let size = (MEASURED_AT_ONCE / (shortest.len() + 1).min(MEASURED_WINDOW)).clamp(1, rest.len());
         let (chunk, left) = rest.split_at(size);
         rest = left;
         let (texts, told): (Vec<&[u16]>, Vec<_>) = chunk.iter().copied().unzip();
         let told: Vec<Vec<usize>> = told.into_iter().map(|b| b.cloned().unwrap_or_default()).collect();
         let batch = pad(&texts, END, device);
-        let (loss, _) = model.loss(batch.inputs, batch.targets, batch.mask, &told, None);
-        nats += f64::from(loss.into_scalar::<f32>());
+        let (time, mut states) = (batch.mask.dims()[0], None);
+        for from in (0..time).step_by(MEASURED_WINDOW) {
+            let length = MEASURED_WINDOW.min(time - from);
+            let (inputs, targets) =
+                (batch.inputs.clone().narrow(0, from, length), batch.targets.clone().narrow(0, from, length));
+            let mask = batch.mask.clone().narrow(0, from, length);
+            let (loss, after) = model.loss(inputs, targets, mask, &told, states.as_ref());
+            states = Some(after);
+            nats += f64::from(loss.into_scalar::<f32>());
+        }
         characters += batch.units;
     }
     if characters == 0 {
         return Err(Error::Data("There are no stanzas to measure on.".into()));
     }
     Ok(nats / characters as f64 / std::f64::consts::LN_2)
+}
+
+/// What an update learns from.
+#[derive(Debug)]
+pub enum Regime {
+    /// Stanzas, each from the zero state: which ones an update takes.
+    Stanzas(Plans),
+    /// Windows of whole songs, the network's memory carried from one to the next.
+    Songs(Streams),
+}
+
+impl Regime {
+    /// Updates in a pass over the data.
+    pub fn per_epoch(&self) -> usize {
+        match self {
+            Self::Stanzas(plans) => plans.per_epoch(),
+            Self::Songs(streams) => streams.per_epoch(),
+        }
+    }
 }
 
 /// The lyricist's task.
@@ -125,8 +163,8 @@ pub struct LyricistTask {
     pub held_out: Encoded,
     /// Seed of what is left out of the briefs.
     pub seed: u64,
-    /// Which stanzas an update takes.
-    pub plans: Plans,
+    /// What an update learns from.
+    pub regime: Regime,
     /// Where batches go to be measured.
     pub device: Device,
     /// Where batches go to be learnt from, with autodiff.
@@ -143,13 +181,37 @@ impl Task for LyricistTask {
     type Model = CharRnn;
 
     fn loss(&self, model: &CharRnn, step: usize) -> Result<(Tensor<1>, usize)> {
-        let chosen = self.plans.batch(step);
+        let plans = match &self.regime {
+            Regime::Stanzas(plans) => plans,
+            Regime::Songs(streams) => {
+                let (batch, begins) = streams.window(step, &self.autodiff);
+                let before = if begins { None } else { streams.carried(step)? };
+                let (loss, after) = model.loss(batch.inputs, batch.targets, batch.mask, &[], before.as_ref());
+                streams.carry(step, after);
+                return Ok((loss, batch.units));
+            }
+        };
+        let chosen = plans.batch(step);
         let stanzas: Vec<&[u16]> = chosen.iter().map(|&i| self.train[i].as_slice()).collect();
         let mut rng = Rng::new(self.seed ^ (step as u64).wrapping_mul(0xd134_2543_de82_ef95));
         let briefs: Vec<Vec<usize>> =
             chosen.iter().filter_map(|&i| self.briefs.get(i)).map(|brief| tell(brief, &mut rng)).collect();
         let batch = pad(&stanzas, END, &self.autodiff);
         Ok((model.loss(batch.inputs, batch.targets, batch.mask, &briefs, None).0, batch.units))
+    }
+
+    fn memory(&self) -> Result<Vec<u8>> {
+        match &self.regime {
+            Regime::Stanzas(_) => Ok(Vec::new()),
+            Regime::Songs(streams) => streams.to_bytes(),
+        }
+    }
+
+    fn restore(&self, memory: &[u8]) -> Result<()> {
+        let Regime::Songs(streams) = &self.regime else { return Ok(()) };
+        let CharRnnConfig { cell, hidden_size, layers, .. } = self.config;
+        let zeros = |_| cell.zeros(streams.batch(), hidden_size, &self.autodiff);
+        streams.restore(memory, &(0..layers).map(zeros).collect())
     }
 
     fn validate(&self, model: &CharRnn) -> Result<f64> {
@@ -189,7 +251,10 @@ impl Task for LyricistTask {
         serde_json::json!({
             "model": "lyricist", "config": self.config, "alphabet": self.alphabet,
             "keywords": self.keywords.words().len(),
-            "batches": self.plans.identity(self.train.iter().map(Vec::as_slice)),
+            "batches": match &self.regime {
+                Regime::Stanzas(plans) => plans.identity(self.train.iter().map(Vec::as_slice)),
+                Regime::Songs(streams) => streams.identity(),
+            },
         })
     }
 }

@@ -47,6 +47,22 @@ pub trait Task {
     /// The file system refuses.
     fn export(&self, model: &Self::Model, score: f64) -> Result<()>;
 
+    /// What is carried from one update to the next beside the weights.
+    ///
+    /// # Errors
+    /// It can't be had.
+    fn memory(&self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes back what [`Self::memory`] gave.
+    ///
+    /// # Errors
+    /// It is of another run.
+    fn restore(&self, _memory: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
     /// The settings on which a checkpoint depends.
     fn identity(&self) -> serde_json::Value;
 }
@@ -70,6 +86,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Validations in a row without a better score after which the run ends.
     pub patience: Option<usize>,
+    /// Name and settings of the optimiser.
+    pub optimizer: String,
 }
 
 /// How the learning rate goes on after the warm-up.
@@ -97,6 +115,12 @@ pub struct Progress<'a> {
     pub step: usize,
     /// Updates in all.
     pub steps: usize,
+    /// Units learnt from, over all sessions.
+    pub units: u64,
+    /// Seconds spent, over all sessions.
+    pub seconds: f64,
+    /// Learning rate of the last update.
+    pub learning_rate: f64,
     /// Loss per unit in bits, smoothed over the last updates.
     pub loss_bits: f64,
     /// Latest validation score.
@@ -159,6 +183,7 @@ pub fn train<T: Task>(
     let identity = serde_json::json!({
         "task": task.identity(), "steps": settings.steps, "learning_rate": settings.learning_rate,
         "warmup": settings.warmup, "seed": settings.seed, "schedule": format!("{:?}", settings.schedule),
+        "optimizer": settings.optimizer,
     });
     let mut state =
         RunState { task: identity.clone(), step: 0, units: 0, seconds: 0.0, best: None, worse: 0 };
@@ -185,13 +210,14 @@ pub fn train<T: Task>(
         optimizer = optimizer
             .from_bytes(Bytes::from_bytes_vec(saved.optimizer))
             .map_err(|e| Error::Training(e.to_string()))?;
+        task.restore(&saved.memory)?;
         state = RunState { task: identity, ..saved.state };
     }
     let save = |model: &T::Model, optimizer: &ModuleOptimizer, state: &RunState| -> Result<()> {
         let model = model.clone().into_record().into_bytes().map_err(|e| Error::Training(e.to_string()))?;
         let optimizer = optimizer.into_bytes().map_err(|e| Error::Training(e.to_string()))?;
-        Checkpoint { state: state.clone(), model: model.to_vec(), optimizer: optimizer.to_vec() }
-            .save(checkpoint)
+        let (model, optimizer) = (model.to_vec(), optimizer.to_vec());
+        Checkpoint { state: state.clone(), model, optimizer, memory: task.memory()? }.save(checkpoint)
     };
     let before = state.seconds;
     let (started, first) = (Instant::now(), state.step);
@@ -209,7 +235,8 @@ pub fn train<T: Task>(
         }
         let grads = (loss / units as f64).backward();
         let grads = GradientsParams::from_grads(grads, &model);
-        model = optimizer.step(learning_rate(settings, state.step), model, grads);
+        let rate = learning_rate(settings, state.step);
+        model = optimizer.step(rate, model, grads);
         state.step += 1;
         state.units += units as u64;
         session_units += units as u64;
@@ -241,6 +268,9 @@ pub fn train<T: Task>(
         tell(Progress {
             step: state.step,
             steps: settings.steps,
+            units: state.units,
+            seconds: state.seconds,
+            learning_rate: rate,
             loss_bits: smooth / weight,
             score,
             best: state.best,

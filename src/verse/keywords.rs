@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::words::is_in;
-pub use super::words::{content_words, is_stop_word, stem, words};
+pub use super::words::{closing_words, content_words, hangs, is_stop_word, stem, words};
 
 /// Stem of a word that captions use to words that old songs use instead, best first.
 static RELATIVES: LazyLock<HashMap<String, Vec<&str>>> = LazyLock::new(|| {

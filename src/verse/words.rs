@@ -78,6 +78,27 @@ pub fn is_stop_word(word: &str) -> bool {
     }
 }
 
+/// Words that leave a line hanging that ends in them: something has to follow.
+const HANGING: [&str; 40] = [
+    "a", "an", "and", "as", "at", "but", "by", "for", "from", "if", "in", "into", "its", "lest", "my", "nor",
+    "of", "on", "onto", "or", "our", "so", "than", "that", "the", "their", "these", "thy", "to", "unto",
+    "until", "very", "whether", "while", "whilst", "whose", "with", "without", "ye", "your",
+];
+
+/// Whether a line that ends in the word is left hanging: "the", "of".
+pub fn hangs(word: &str) -> bool {
+    HANGING.contains(&word)
+}
+
+/// The stop words that can end a line, in alphabetical order.
+pub fn closing_words() -> Vec<&'static str> {
+    let stop = PARTS.get("stop").into_iter().flatten().copied();
+    let mut words: Vec<&str> =
+        stop.filter(|word| !hangs(word) && word.chars().all(char::is_alphabetic)).collect();
+    words.sort_unstable();
+    words
+}
+
 /// What the forms of a word have in common, by the Snowball stemmer for English ("Porter 2",
 /// <https://snowballstem.org/algorithms/english/stemmer.html>); old spellings are made plain
 /// first. Not a word itself: "happy" and "happiness" give "happi".

@@ -61,7 +61,7 @@ export async function whenSung(page, timeout = 300_000) {
   await page.waitForSelector('#song[data-state="done"]', { timeout });
   return page.evaluate(() => ({
     caption: document.getElementById("caption").value,
-    song: [...document.querySelectorAll("#song div")].map((line) => line.textContent).join("\n"),
+    song: [...document.querySelectorAll("#song .lines div")].map((line) => line.textContent).join("\n"),
     status: document.getElementById("status").textContent,
   }));
 }

@@ -1,16 +1,16 @@
 /**
  * The page: what can be clicked, what is shown. The thinking happens in the worker.
  */
+import { Keywords } from "./keywords.js";
+import { listen, preview, readable } from "./pictures.js";
 import { Client, WorkerCrash } from "./protocol.js";
-import { Reveal } from "./reveal.js";
-import { samples } from "./samples.js";
+import { asked, offer } from "./settings.js";
+import { Songs } from "./songs.js";
 
 /** Captions weighed side by side. */
 const BEAM = 3;
-/** Larger files are hardly pictures, and would fill the memory twice. */
-const MAX_FILE = 64 * 1024 * 1024;
-/** What browsers can show and the songwriter can't read: redrawn as PNG. */
-const REDRAWN = /^image\/(avif|heic|heif|jxl|svg\+xml|tiff)$/;
+/** How long the visitor may pause before a changed caption is looked at again, in milliseconds. */
+const TYPING_PAUSE = 350;
 
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -21,14 +21,12 @@ let client;
 let ready = deferred();
 /** Whether a picture waits for that. */
 let pictureWaits = false;
-/** Characters of a song at most; the songwriter's own idea unless the address says otherwise. */
-let maxChars = 0;
 /** Grows with each picture and song: who comes back from waiting to another number is out of date. */
 let turn = 0;
-/** The song being written. @type {{abort: AbortController, reveal: Reveal} | null} */
-let song = null;
-/** Whether the visitor has moved the slider. */
-let temperatureChosen = false;
+/** Ends the songs being written. @type {AbortController | null} */
+let writing = null;
+const songs = new Songs($("song"), say);
+const keywords = new Keywords($("keywords"));
 
 /** @returns {{promise: Promise<void>, resolve: () => void}} */
 function deferred() {
@@ -106,8 +104,8 @@ function start({ device, fresh = false, because }) {
   opening.then(
     (answer) => {
       opened = { device: answer.device, why: because ?? answer.why };
-      maxChars = Number(query.get("max_chars")) || answer.max_chars;
-      if (!temperatureChosen) setTemperature(answer.temperature);
+      offer(answer.options);
+      keywords.limit = answer.options.limits.keywords;
       $("progress").classList.add("over");
       $("device").textContent = opened.why;
       document.documentElement.dataset.device = answer.device;
@@ -143,74 +141,25 @@ function recover(options) {
 // ---------------------------------------------------------------- picture to song
 
 function idle() {
-  song = null;
+  writing = null;
   $("stop").disabled = true;
   const empty = $("caption").disabled;
-  $("another").disabled = $("again").disabled = empty;
-  if ($("song").dataset.state === "writing") $("song").dataset.state = "done";
-  $("song").removeAttribute("aria-busy");
+  $("another").disabled = $("again").disabled = $("keyword").disabled = empty;
+  songs.settle();
 }
 
 function clearSheet() {
   $("caption").value = "";
   $("caption").disabled = true;
-  $("song").replaceChildren();
-  $("song").dataset.state = "empty";
+  keywords.replace([]);
+  songs.clear();
   $("numbers").textContent = "";
-  $("copy").disabled = true;
   idle();
 }
 
 function stopSong() {
-  song?.abort.abort();
-  song?.reveal.stop();
-}
-
-/** @param {Blob | null} blob */
-async function preview(blob) {
-  const image = $("preview");
-  const frame = $("frame");
-  URL.revokeObjectURL(image.src);
-  image.hidden = true;
-  image.removeAttribute("src");
-  frame.classList.remove("filled");
-  frame.querySelector(".action").textContent = "Choose a picture";
-  if (!blob) return;
-  image.src = URL.createObjectURL(blob);
-  try {
-    await image.decode();
-  } catch {
-    // The songwriter will say what is wrong with it.
-    return;
-  }
-  image.hidden = false;
-  frame.classList.add("filled");
-  frame.querySelector(".action").textContent = "Choose another";
-}
-
-/**
- * @param {Blob} blob
- * @returns {Promise<Uint8Array>} a file that the songwriter can read, if the browser can read this one
- */
-async function readable(blob) {
-  let source = blob;
-  if (REDRAWN.test(blob.type)) {
-    try {
-      const image = new Image();
-      image.src = URL.createObjectURL(blob);
-      await image.decode();
-      const scale = Math.min(1, 1024 / Math.max(image.naturalWidth, image.naturalHeight, 1));
-      const canvas = document.createElement("canvas");
-      canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
-      canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
-      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-      URL.revokeObjectURL(image.src);
-      source = (await new Promise((resolve) => canvas.toBlob(resolve, "image/png"))) ?? blob;
-    } catch {
-      source = blob;
-    }
-  }
-  return new Uint8Array(await source.arrayBuffer());
+  writing?.abort();
+  songs.stop();
 }
 
 /**
@@ -223,11 +172,8 @@ async function usePicture(blob, name) {
   clearProblem();
   clearSheet();
   try {
-    if (blob.size > MAX_FILE) {
-      throw new Error(`${name} is larger than ${MAX_FILE / 1024 / 1024} MB. Make it smaller and try again.`);
-    }
     const shown = preview(blob);
-    const bytes = await readable(blob);
+    const bytes = await readable(blob, name);
     await shown;
     if (mine !== turn) return;
     pictureWaits = true;
@@ -239,6 +185,8 @@ async function usePicture(blob, name) {
     if (mine !== turn) return;
     $("caption").disabled = false;
     $("caption").value = caption;
+    keywords.replace(await client.keywords(caption));
+    if (mine !== turn) return;
     await write(newSeed());
   } catch (error) {
     if (error instanceof WorkerCrash || mine !== turn) return;
@@ -252,33 +200,30 @@ async function usePicture(blob, name) {
 async function write(seed) {
   stopSong();
   const mine = ++turn;
-  const caption = $("caption").value.trim();
   const abort = new AbortController();
-  const reveal = new Reveal($("song"));
-  song = { abort, reveal };
+  writing = abort;
   clearProblem();
   say("Writing…");
   $("seed").value = seed;
   $("numbers").textContent = "";
   $("stop").disabled = false;
-  $("another").disabled = $("again").disabled = false;
-  $("copy").disabled = true;
-  $("song").dataset.state = "writing";
-  $("song").setAttribute("aria-busy", "true");
+  $("another").disabled = $("again").disabled = $("keyword").disabled = false;
+  const options = { ...asked(), keywords: keywords.chosen, random_seed: seed };
+  songs.begin(options.songs);
   try {
-    const written = await client.write(
-      { caption, temperature: Number($("temperature").value), random_seed: seed, max_chars: maxChars },
-      { onText: (text) => reveal.push(text), signal: abort.signal },
-    );
-    await reveal.end();
+    const written = await client.write(options, {
+      onText: (song, text) => mine === turn && songs.grow(song, text),
+      signal: abort.signal,
+    });
+    await songs.ended();
     if (mine !== turn) return;
     const stopped = abort.signal.aborted;
+    songs.tell(written.songs);
     // What was written but not shown when "stop" came is nobody's business: no count then.
-    const length = stopped ? "Stopped" : `${[...written.text].length} letters in ${written.seconds.toFixed(2)} s`;
-    $("numbers").textContent =
-      `${length}; temperature ${written.temperature.toFixed(2)}, seed ${written.random_seed}.`;
-    say(stopped ? "Stopped." : "The song is done.");
-    $("copy").disabled = $("song").textContent.trim() === "";
+    const letters = written.songs.reduce((sum, { text }) => sum + [...text].length, 0);
+    const length = stopped ? "Stopped" : `${letters} letters in ${written.seconds.toFixed(2)} s`;
+    $("numbers").textContent = `${length}; temperature ${options.temperature.toFixed(2)}, seed ${seed}.`;
+    say(stopped ? "Stopped." : options.songs > 1 ? "The songs are done." : "The song is done.");
     idle();
   } catch (error) {
     if (mine !== turn || error instanceof WorkerCrash) return;
@@ -295,86 +240,49 @@ function newSeed() {
 
 // ---------------------------------------------------------------- controls
 
-/** @param {number} value */
-function setTemperature(value) {
-  $("temperature").value = value;
-  $("temperature-value").textContent = Number($("temperature").value).toFixed(2);
+/** Writes about the caption as it stands. @param {string} seed */
+async function writeAbout(seed) {
+  if (typing) await newKeywords();
+  await write(seed);
 }
 
-$("file").addEventListener("change", ({ target }) => {
-  const [file] = target.files;
-  if (file) usePicture(file, file.name);
-  // So that picking the same file again counts as a change.
-  target.value = "";
-});
-
-$("another").addEventListener("click", () => write(newSeed()));
+$("another").addEventListener("click", () => writeAbout(newSeed()));
 $("seed-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!$("again").disabled) write($("seed").value.trim() || newSeed());
+  if (!$("again").disabled) writeAbout($("seed").value.trim() || newSeed());
 });
 $("caption").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing) return;
   event.preventDefault();
-  write(newSeed());
+  writeAbout(newSeed());
 });
 $("stop").addEventListener("click", stopSong);
-$("temperature").addEventListener("input", ({ target }) => {
-  temperatureChosen = true;
-  setTemperature(target.value);
-});
-$("copy").addEventListener("click", async () => {
-  const lines = [...$("song").children].map((line) => line.textContent);
-  try {
-    await navigator.clipboard.writeText(lines.join("\n").trim() + "\n");
-    say("Copied.");
-  } catch {
-    say("The browser did not allow copying.");
-  }
+
+let typing = 0;
+$("caption").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(newKeywords, TYPING_PAUSE);
 });
 
-let dragged = 0;
-const dropping = (by) => {
-  dragged = Math.max(0, dragged + by);
-  $("frame").classList.toggle("dropping", dragged > 0);
-};
-addEventListener("dragenter", () => dropping(1));
-addEventListener("dragleave", () => dropping(-1));
-// Without this the browser would leave the page to show the file.
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  dropping(-Infinity);
-  const [file] = event.dataTransfer.files;
-  if (file) usePicture(file, file.name);
-});
-addEventListener("paste", (event) => {
-  const [file] = event.clipboardData?.files ?? [];
-  if (file) usePicture(file, file.name || "The pasted picture");
-});
-
-for (const { file, label } of samples) {
-  const image = document.createElement("img");
-  image.src = new URL(`samples/${file}`, document.baseURI).href;
-  image.alt = label;
-  image.width = image.height = 96;
-  const button = document.createElement("button");
-  button.type = "button";
-  button.title = label;
-  button.append(image);
-  button.addEventListener("click", async () => {
-    try {
-      const response = await fetch(image.src);
-      if (!response.ok) throw new Error();
-      await usePicture(await response.blob(), file);
-    } catch {
-      showProblem("The sample could not be downloaded. Check the connection and try again.");
-    }
-  });
-  const item = document.createElement("li");
-  item.append(button);
-  $("samples").append(item);
+/** Reads the caption's words again. */
+async function newKeywords() {
+  clearTimeout(typing);
+  typing = 0;
+  const found = await client.keywords($("caption").value.replaceAll(",", " ")).catch(() => null);
+  if (found) keywords.replace(found);
 }
 
-const asked = query.get("device");
-start({ device: asked === "cpu" || asked === "webgpu" ? asked : null });
+$("keyword-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const word = $("keyword").value.trim();
+  if (!word) return;
+  const found = await client.keywords(`${word},`).catch(() => []);
+  keywords.add(found);
+  $("keyword").value = "";
+  const unknown = found.filter(({ used }) => used === null).map(({ word }) => `“${word}”`);
+  if (unknown.length > 0) say(`The songwriter does not know ${unknown.join(", ")}.`);
+});
+
+listen(usePicture, showProblem);
+const device = query.get("device");
+start({ device: device === "cpu" || device === "webgpu" ? device : null });

@@ -6,26 +6,35 @@
  * @typedef {{device: Device | null, models: string, fresh: boolean}} OpenOptions
  *   `device` null leaves the choice to the worker; `models` is the address of the model folders;
  *   `fresh` goes past the browser's cache.
- * @typedef {{device: Device, why: string, temperature: number, max_chars: number}} Opened
- *   The device in use, a sentence on why, and what the songwriter does unless told otherwise.
+ * @typedef {{device: Device, why: string, options: Options}} Opened
+ *   The device in use, a sentence on why, and what can be asked of the songwriter.
+ * @typedef {{moods: string[], kinds: string[], schemes: string[], defaults: WriteOptions,
+ *   limits: Record<string, [number, number]> & {keywords: number}}} Options
  * @typedef {{caption: string, log_prob: number}} Caption
- * @typedef {{caption: string, temperature: number, random_seed: string, max_chars: number}} WriteOptions
- *   The random seed is a 64-bit number, more than a JavaScript number holds: hence a string.
- * @typedef {{text: string, temperature: number, random_seed: string, seconds: number}} Song
+ * @typedef {{word: string, used: string | null, present?: boolean}} Keyword
+ *   `used` is the word that stands for `word` in a song.
+ * @typedef {{caption?: string, keywords?: string[] | null, seed_text?: string, mood?: string | null,
+ *   kind?: string | null, scheme?: string, lines?: number, stanzas?: number, temperature?: number,
+ *   top_p?: number, choose?: boolean, random_seed?: string, songs?: number}} WriteOptions
+ *   What is left out is as the songwriter likes it. The random seed is a 64-bit number, more than a
+ *   JavaScript number holds: hence a string.
+ * @typedef {{text: string, temperature: number, random_seed: string, keywords: Keyword[], left_out: number}} Song
+ * @typedef {{songs: Song[], seconds: number}} Songs
  *
  * @typedef {{id: number, kind: "open"} & OpenOptions
  *   | {id: number, kind: "caption", bytes: Uint8Array, name: string, beam: number}
- *   | {id: number, kind: "write"} & WriteOptions
+ *   | {id: number, kind: "write", options: WriteOptions}
+ *   | {id: number, kind: "keywords", text: string}
  *   | {id: number, kind: "stop"}
  *   | {id: number, kind: "picture_features", bytes: Uint8Array, name: string}
  *   | {id: number, kind: "lyricist_logits", text: string}} Request
- *   A `stop` carries the id of the song that it ends.
+ *   A `stop` carries the id of the request to write that it ends.
  *
  * @typedef {{id: number, kind: "progress", loaded: number, total: number}
- *   | {id: number, kind: "text", text: string}
+ *   | {id: number, kind: "text", song: number, text: string}
  *   | {id: number, kind: "done", value: any}
  *   | {id: number, kind: "failed", message: string}} Answer
- *   Any number of `progress` or `text`, then one `done` or `failed`.
+ *   Any number of `progress` or `text` (all of a song so far), then one `done` or `failed`.
  */
 
 /** The worker is gone: what it was asked will never be answered. */
@@ -72,13 +81,23 @@ export class Client {
   }
 
   /**
-   * Writes a song. Aborting `signal` ends it early; what there is by then is the result.
+   * The words of a caption, or of a list with commas, that a song can hold.
+   * @param {string} text
+   * @returns {Promise<Keyword[]>}
+   */
+  keywords(text) {
+    return this.#ask({ kind: "keywords", text }).answer;
+  }
+
+  /**
+   * Writes songs. Aborting `signal` ends them early; what there is by then is the result.
    * @param {WriteOptions} options
-   * @param {{onText?: (text: string) => void, signal?: AbortSignal}} more
-   * @returns {Promise<Song>}
+   * @param {{onText?: (song: number, text: string) => void, signal?: AbortSignal}} more
+   *   `onText` hears all of a song so far whenever it has grown
+   * @returns {Promise<Songs>}
    */
   write(options, { onText = () => {}, signal } = {}) {
-    const { id, answer } = this.#ask({ kind: "write", ...options }, (piece) => onText(piece.text));
+    const { id, answer } = this.#ask({ kind: "write", options }, (piece) => onText(piece.song, piece.text));
     const stop = () => this.#worker.postMessage({ id, kind: "stop" });
     if (signal?.aborted) stop();
     signal?.addEventListener("abort", stop, { once: true });

@@ -7,8 +7,6 @@ import { download } from "./download.js";
 
 /** How long a song may keep the worker from hearing "stop", in milliseconds. */
 const HEARING_PAUSE = 30;
-/** Characters of the song that is timed on each device. */
-const TRIAL_CHARS = 24;
 /** How long WebGPU may take over its trial before the CPU gets the work, in milliseconds. */
 const TRIAL_LIMIT = 15_000;
 
@@ -68,22 +66,25 @@ const handlers = {
     const open = (device) => Engine.open(device, files.captioner, files.lyricist);
     const chosen = await choose(device, open);
     engine = chosen.engine;
-    return { device: engine.device(), why: chosen.why, ...Engine.defaults() };
+    return { device: engine.device(), why: chosen.why, options: Engine.options() };
   },
 
   caption: ({ bytes, name, beam }) => engine.caption(bytes, name, beam),
 
-  async write({ id, caption, temperature, random_seed, max_chars }) {
-    let unsent = "";
+  keywords: ({ text }) => engine.keywords(text),
+
+  async write({ id, options }) {
+    /** What has grown since the page last heard of it. @type {Map<number, string>} */
+    const unsent = new Map();
     let heard = performance.now();
     const send = () => {
-      if (unsent) self.postMessage({ id, kind: "text", text: unsent });
-      unsent = "";
+      for (const [song, text] of unsent) self.postMessage({ id, kind: "text", song, text });
+      unsent.clear();
     };
     const goesOn = () => !songs.get(id);
     const start = heard;
-    const song = await engine.write({ caption, temperature, random_seed, max_chars }, (piece) => {
-      unsent += piece;
+    const written = await engine.write(options, ({ song, text }) => {
+      unsent.set(song, text);
       const now = performance.now();
       if (now - heard < HEARING_PAUSE) return goesOn();
       heard = now;
@@ -91,7 +92,7 @@ const handlers = {
       return turn().then(goesOn);
     });
     send();
-    return { ...song, seconds: (performance.now() - start) / 1000 };
+    return { ...written, seconds: (performance.now() - start) / 1000 };
   },
 
   picture_features: ({ bytes, name }) => engine.picture_features(bytes, name),
@@ -161,11 +162,11 @@ async function webgpuObstacle() {
 
 /** @param {Engine} engine */
 async function charsPerSecond(engine) {
-  const write = (max_chars) =>
-    engine.write({ caption: "a dog runs on the beach", temperature: 0.8, random_seed: "1", max_chars }, () => true);
+  const options = { temperature: 0.8, random_seed: "1", lines: 1, songs: 1, choose: false };
   // The first characters pay for compiled shaders and cold caches.
-  await write(4);
+  let left = 4;
+  await engine.write(options, () => --left > 0);
   const start = performance.now();
-  const song = await write(TRIAL_CHARS);
-  return ([...song.text].length * 1000) / Math.max(performance.now() - start, 0.1);
+  const { songs } = await engine.write(options, () => true);
+  return ([...songs[0].text].length * 1000) / Math.max(performance.now() - start, 0.1);
 }
