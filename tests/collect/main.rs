@@ -300,5 +300,59 @@ fn songs_of_hdf5_files_and_text_folders_are_found() {
     let output = collect(&list, &out, &more).output().unwrap();
     assert_fine(&output);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((report["tracks"].as_u64(), report["missing"].as_u64()), (Some(1), Some(1)), "{report}");
+    assert_eq!((report["tracks"].as_u64(), report["missing"].as_u64()), (Some(30), Some(30)), "{report}");
+}
+
+/// Most memory that a process has held so far, in MB.
+fn peak_megabytes(child: &Child) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1000.0)
+}
+
+/// Runs to the end and gives the seconds and the peak of memory.
+fn watched(mut command: Command) -> (f64, f64) {
+    let started = Instant::now();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut peak = 0.0;
+    while child.try_wait().unwrap().is_none() {
+        peak = peak_megabytes(&child).unwrap_or(peak);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(child.wait().unwrap().success());
+    (started.elapsed().as_secs_f64(), peak)
+}
+
+/// `cargo test --release --features native --test collect -- --ignored --nocapture look_ups`
+#[test]
+#[ignore = "a measurement"]
+fn look_ups_are_quick_and_memory_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = 10_000;
+    let list = track_list(dir.path(), count);
+    let service = Service::start(songs(count), false);
+    let more = ["--rate", "0", "--concurrency", "16", "--api", &service.address];
+    let (seconds, peak) = watched(collect(&list, &dir.path().join("out"), &more));
+    let speed = service.answered() as f64 / seconds;
+    println!("{count} songs: {speed:.0} look-ups/s, peak {peak:.0} MB");
+    assert!(speed >= 500.0 && peak < 200.0);
+}
+
+/// `cargo test --release --features native --test collect -- --ignored --nocapture large_dump`
+#[test]
+#[ignore = "a measurement, and 3 GB on the disk"]
+fn a_large_dump_takes_little_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (rows, wanted) = (5_000_000, 200_000);
+    let file = dir.path().join("dump.sqlite3");
+    dump(&file, rows);
+    let list = track_list(dir.path(), wanted);
+    let size = std::fs::metadata(&file).unwrap().len() / 1_000_000;
+    let (seconds, peak) = watched(collect(
+        &list,
+        &dir.path().join("out"),
+        &["--offline", "--dump", &file.display().to_string()],
+    ));
+    println!("{wanted} songs in a dump of {rows} rows ({size} MB): {seconds:.0} s, peak {peak:.0} MB");
+    assert!(peak < 300.0);
 }

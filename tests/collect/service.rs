@@ -152,7 +152,7 @@ fn serve(
             Known::Instrumental => Some(entry(true, None)),
             Known::Nothing => None,
         };
-        match (path, entry) {
+        match (path, entry.clone()) {
             ("/api/get", Some(entry)) => {
                 let mut body = entry.to_string().into_bytes();
                 if faults && luck == 6 {
