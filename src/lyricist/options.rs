@@ -38,7 +38,7 @@ pub const MAX_STANZAS: usize = 12;
 impl Default for SongOptions {
     fn default() -> Self {
         Self {
-            temperature: 0.8,
+            temperature: 0.7,
             top_p: 1.0,
             random_seed: 1,
             lines: 4,
@@ -60,7 +60,7 @@ impl SongOptions {
         let refuse = |why: String| Err(Error::Usage(why));
         if !(self.temperature > 0.0 && self.temperature <= 2.0) {
             return refuse(format!(
-                "A temperature of {} is out of range: it must be above 0 and at most 2 (0.8 is a good start).",
+                "A temperature of {} is out of range: it must be above 0 and at most 2 (0.7 is a good start).",
                 self.temperature
             ));
         }

@@ -104,7 +104,7 @@ pub struct StepperState(Memory);
 enum Memory {
     /// Layers' states, and what is added to the first gates `[batch, blocks * hidden]`.
     Cpu(CpuState, Option<Vec<f32>>),
-    Gpu(Vec<CellState>, Option<Tensor<2>>),
+    Gpu(Vec<CellState>, Option<Box<Tensor<2>>>),
 }
 
 impl ContextTable {
@@ -240,7 +240,8 @@ impl Stepper {
         match (&self.on, &mut state.0) {
             (_, Memory::Cpu(_, told)) => *told = Some(gates),
             (On::Gpu(net), Memory::Gpu(_, told)) => {
-                *told = Some(Tensor::from_data(TensorData::new(gates, [rows.len(), width]), &net.device));
+                let gates = TensorData::new(gates, [rows.len(), width]);
+                *told = Some(Box::new(Tensor::from_data(gates, &net.device)));
             }
             (On::Cpu(_), Memory::Gpu(..)) => {}
         }
@@ -268,7 +269,7 @@ impl Stepper {
                 let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
                 let ids = Tensor::<1, Int>::from_data(TensorData::from(ids.as_slice()), &net.device);
                 let rows = net.rows.clone().select(0, ids);
-                let hidden = net.step(self.shape.cell, rows, told.as_ref(), state);
+                let hidden = net.step(self.shape.cell, rows, told.as_deref(), state);
                 read(hidden.matmul(net.output.clone()) + net.output_bias.clone()).await
             }
             _ => Err(foreign_state()),
@@ -289,7 +290,7 @@ impl Stepper {
             (On::Gpu(net), Memory::Gpu(state, told)) => {
                 let width = net.rows.dims()[1];
                 let data = TensorData::new(vectors.to_vec(), [vectors.len() / width, width]);
-                net.step(self.shape.cell, Tensor::from_data(data, &net.device), told.as_ref(), state);
+                net.step(self.shape.cell, Tensor::from_data(data, &net.device), told.as_deref(), state);
                 Ok(())
             }
             _ => Err(foreign_state()),
@@ -403,8 +404,8 @@ impl StepperState {
                     }
                 };
                 let layers = layers.iter().enumerate().map(|(l, state)| layer(l, state)).collect();
-                let told = told.as_ref().and_then(|_| pick(&|s| s.gpu()?.1.clone()));
-                Self(Memory::Gpu(layers, told))
+                let told = told.as_ref().and_then(|_| pick(&|s| s.gpu()?.1.as_deref().cloned()));
+                Self(Memory::Gpu(layers, told.map(Box::new)))
             }
         }
     }
@@ -416,7 +417,7 @@ impl StepperState {
         }
     }
 
-    fn gpu(&self) -> Option<(&Vec<CellState>, &Option<Tensor<2>>)> {
+    fn gpu(&self) -> Option<(&[CellState], &Option<Box<Tensor<2>>>)> {
         match &self.0 {
             Memory::Gpu(layers, told) => Some((layers, told)),
             Memory::Cpu(..) => None,

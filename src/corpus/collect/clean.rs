@@ -108,7 +108,7 @@ pub fn clean(lyrics: &str) -> Cleaned {
         place += usize::from(!line.is_empty());
         if line.is_empty() || is_section(line) {
             gap = true;
-        } else if !is_notice(line) && !(at_edge && is_credit(line)) {
+        } else if !(is_notice(line) || at_edge && is_credit(line)) {
             let line = without_count(line);
             if !line.chars().any(char::is_alphanumeric) {
                 continue;

@@ -78,6 +78,9 @@ const CUT: &str = "it is cut off";
 const DAMAGED: &str = "it is damaged";
 const OTHER: &str = "it was written in another layout than the dataset's own files";
 
+/// Hears the key and the address of a leaf.
+type Leaf<'a> = dyn FnMut(&[u8], u64) -> std::result::Result<(), Stop> + 'a;
+
 /// What can go wrong while records are handed on.
 enum Stop {
     File(&'static str),
@@ -233,7 +236,7 @@ impl H5 {
         node: u64,
         dims: usize,
         depth: u8,
-        each: &mut dyn FnMut(&[u8], u64) -> std::result::Result<(), Stop>,
+        each: &mut Leaf<'_>,
     ) -> std::result::Result<(), Stop> {
         let head = self.at(node, 24)?;
         if !head.starts_with(b"TREE") || depth == 0 {
@@ -416,7 +419,7 @@ mod tests {
         let expected = |i: usize| {
             let artist = if i == 0 { "The Caf\u{e9} Tables".to_string() } else { format!("Artist {i}") };
             let title = if i == 0 { "Windows in the Rain".to_string() } else { format!("Song {i}") };
-            Track { artist, title, year: (i % 2 == 0).then(|| 1987 + i as u16) }
+            Track { artist, title, year: i.is_multiple_of(2).then(|| 1987 + i as u16) }
         };
         assert_eq!(tracks, (0..30).map(expected).collect::<Vec<_>>());
     }

@@ -65,7 +65,7 @@ fn is_edition(remark: &str) -> bool {
 fn is_version(remark: &str) -> bool {
     let words = || remark.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
     words().next() == Some("live")
-        || words().last().is_some_and(|last| {
+        || words().next_back().is_some_and(|last| {
             ["version", "edit", "live", "demo", "mono", "stereo", "explicit", "acoustic", "single"]
                 .contains(&last)
         })

@@ -97,7 +97,7 @@ impl Rows {
     ///
     /// # Errors
     /// The row is too long, or a quotation mark in it has no partner; the message names the row.
-    pub fn next(&mut self) -> Result<Option<Vec<String>>> {
+    pub fn row(&mut self) -> Result<Option<Vec<String>>> {
         let (mut row, mut open) = (Vec::new(), false);
         loop {
             let Some(line) = self.lines.bytes()? else {
@@ -179,7 +179,7 @@ mod tests {
         std::fs::write(&path, content).unwrap();
         let mut rows = Rows::open(&path)?;
         let mut all = Vec::new();
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.row()? {
             all.push(row);
         }
         Ok(all)

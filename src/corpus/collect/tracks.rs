@@ -135,7 +135,7 @@ impl TrackList {
 
     fn each_csv(&self, each: &mut dyn FnMut(Track) -> Result<()>) -> Result<()> {
         let mut rows = Rows::open(&self.path)?;
-        let header = rows.next()?.ok_or_else(|| {
+        let header = rows.row()?.ok_or_else(|| {
             let name = self.path.display();
             Error::Data(format!("{name} is empty: a header with the columns artist and title is wanted."))
         })?;
@@ -156,7 +156,7 @@ impl TrackList {
             return Err(rows.fail(&why));
         };
         let year = find(&["year"]);
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.row()? {
             if row.len() != header.len() {
                 return Err(rows.fail(&format!(
                     "there are {} fields, but {} in the header",
