@@ -295,8 +295,11 @@ test("a download that fails can be tried again", async () => {
     await withPage(
       { query: "?device=cpu" },
       async ({ page }) => {
-        await page.setInputFiles("#file", PICTURE);
         assert.match(await whenProblem(page), /captioner\/tensors\.safetensors could not be downloaded/);
+        // A picture that is picked now has to wait, and must not hide the way out.
+        await page.setInputFiles("#file", PICTURE);
+        await page.waitForSelector("#preview:not([hidden])");
+        assert.ok(await page.isVisible("#retry"));
         broken = false;
         await page.click("#retry");
         // The picture has waited.

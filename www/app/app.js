@@ -23,6 +23,8 @@ let ready = deferred();
 let pictureWaits = false;
 /** Grows with each picture and song: who comes back from waiting to another number is out of date. */
 let turn = 0;
+/** Whether there is no songwriter, and only "Try again" helps. */
+let isLost = false;
 /** Ends the songs being written. @type {AbortController | null} */
 let writing = null;
 const songs = new Songs($("song"), say);
@@ -56,6 +58,8 @@ function showProblem(text, retry = null) {
 }
 
 function clearProblem() {
+  // Without a songwriter, the way to get one has to stay.
+  if (isLost) return;
   $("problem").hidden = true;
   $("problem-text").textContent = "";
 }
@@ -90,6 +94,7 @@ function start({ device, fresh = false, because }) {
     );
   });
   client = mine;
+  isLost = false;
   clearProblem();
   $("progress").classList.remove("over");
   $("progress").value = 0;
@@ -122,6 +127,7 @@ function start({ device, fresh = false, because }) {
 
 /** @param {string} text @param {() => void} retry */
 function lost(text, retry) {
+  isLost = true;
   say("Not ready.");
   $("progress").classList.add("over");
   showProblem(text, retry);
@@ -242,6 +248,7 @@ function newSeed() {
 
 /** Writes about the caption as it stands. @param {string} seed */
 async function writeAbout(seed) {
+  songs.expect();
   if (typing) await newKeywords();
   await write(seed);
 }

@@ -34,7 +34,8 @@ export class Keywords {
   add(found) {
     for (const keyword of found) {
       if (this.#words.some(({ word }) => word === keyword.word)) continue;
-      if (this.chosen.length >= this.#limit) this.#words.findLast(({ on }) => on).on = false;
+      const last = this.#words.findLast(({ on }) => on);
+      if (keyword.used !== null && this.chosen.length >= this.#limit && last) last.on = false;
       this.#add(keyword, true);
     }
     this.#update();

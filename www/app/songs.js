@@ -31,6 +31,11 @@ export class Songs {
     this.#container.removeAttribute("aria-busy");
   }
 
+  /** New songs are on their way; those that stand there go when they come. */
+  expect() {
+    this.#container.dataset.state = "writing";
+  }
+
   /** Makes room for new songs. @param {number} count */
   begin(count) {
     this.#container.replaceChildren();
