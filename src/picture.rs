@@ -72,6 +72,46 @@ impl Picture {
         &self.pixels
     }
 
+    /// Left and right changed.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let row = |row: &[u8]| row.chunks_exact(3).rev().flatten().copied().collect::<Vec<u8>>();
+        Self { pixels: self.pixels.chunks_exact(3 * SIDE).flat_map(row).collect() }
+    }
+
+    /// A part of it brought to full size (bilinear), as shares of width and height: where it
+    /// begins and how large it is.
+    #[must_use]
+    pub fn part(&self, (x, y): (f64, f64), (width, height): (f64, f64)) -> Self {
+        let side = SIDE as f64;
+        // Along one side: the two pixels next to each place and the share of the second.
+        let places = |begin: f64, size: f64| -> Vec<(usize, usize, f64)> {
+            (0..SIDE)
+                .map(|i| {
+                    let at = ((i as f64 + 0.5) * size + begin * side - 0.5).clamp(0.0, side - 1.0);
+                    let low = at as usize;
+                    (low, (low + 1).min(SIDE - 1), at - low as f64)
+                })
+                .collect()
+        };
+        let (columns, rows) = (places(x, width), places(y, height));
+        let pixel = |row: usize, column: usize, channel: usize| {
+            f64::from(self.pixels[(row * SIDE + column) * 3 + channel])
+        };
+        let mut pixels = Vec::with_capacity(self.pixels.len());
+        for &(top, bottom, down) in &rows {
+            for &(left, right, across) in &columns {
+                for channel in 0..3 {
+                    let line = |row| {
+                        pixel(row, left, channel) * (1.0 - across) + pixel(row, right, channel) * across
+                    };
+                    pixels.push((line(top) * (1.0 - down) + line(bottom) * down).round() as u8);
+                }
+            }
+        }
+        Self { pixels }
+    }
+
     /// The encoder's input, `[channel, row, column]`, each value `(x - 127) / 128` as in the
     /// preprocessing of EfficientNet-Lite.
     pub fn to_tensor_values(&self) -> Vec<f32> {

@@ -1,18 +1,20 @@
 //! Beam search: the likeliest sentence, not the likeliest word each time.
 
+use crate::captioner::network::{Network, State};
 use crate::captioner::words::{END, UNKNOWN};
 use crate::error::{Error, Result};
 use crate::nn::math::log_softmax;
-use crate::nn::{Stepper, StepperState};
+
 
 /// Words that a caption has at most.
-const MAX_WORDS: usize = 24;
+pub const MAX_WORDS: usize = 24;
 
 /// Keeps the best beginnings of a sentence in view and extends them word by word (Sutskever,
 /// Vinyals & Le 2014, section 3.2).
 #[derive(Debug, Clone, Copy)]
 pub struct BeamSearch {
     width: usize,
+    longest: usize,
 }
 
 /// A sentence found.
@@ -22,6 +24,8 @@ pub struct Hypothesis {
     pub ids: Vec<usize>,
     /// Natural logarithm of its probability, the end symbol counted.
     pub log_prob: f32,
+    /// Where the network looked for each word and for the end; empty of one that looks only once.
+    pub attention: Vec<Vec<f32>>,
 }
 
 impl Hypothesis {
@@ -43,18 +47,18 @@ impl BeamSearch {
                 "A beam of {width} is out of range: it must be from 1 to 100 (3 is a good start)."
             )));
         }
-        Ok(Self { width })
+        Ok(Self { width, longest: MAX_WORDS })
     }
 
     /// Sentences from a state (one row) that has read the picture, the best first.
     ///
     /// # Errors
     /// The GPU does not answer.
-    pub async fn run(&self, network: &Stepper, mut state: StepperState) -> Result<Vec<Hypothesis>> {
+    pub async fn run(&self, network: &Network, mut state: State) -> Result<Vec<Hypothesis>> {
         let mut open = vec![Hypothesis::default()];
         let mut last = vec![END];
         let mut done: Vec<Hypothesis> = Vec::new();
-        for length in 0..=MAX_WORDS {
+        for length in 0..=self.longest {
             let mut scores = network.step(&last, &mut state).await?;
             let mut next: Vec<(f32, usize, usize)> = Vec::new();
             for (row, (hypothesis, scores)) in
@@ -65,7 +69,7 @@ impl BeamSearch {
                     let closes = id == END;
                     // An empty sentence says nothing, the unknown word is none, and at the
                     // longest only the end is left.
-                    if id == UNKNOWN || (closes && length == 0) || (!closes && length == MAX_WORDS) {
+                    if id == UNKNOWN || (closes && length == 0) || (!closes && length == self.longest) {
                         continue;
                     }
                     next.push((hypothesis.log_prob + log_prob, row, id));
@@ -78,7 +82,9 @@ impl BeamSearch {
             let mut extended = Vec::new();
             last.clear();
             for &(log_prob, row, id) in next.iter().take(self.width) {
-                let mut hypothesis = Hypothesis { ids: open[row].ids.clone(), log_prob };
+                let Hypothesis { ids, attention, .. } = open[row].clone();
+                let mut hypothesis = Hypothesis { ids, log_prob, attention };
+                hypothesis.attention.push(state.attention(row));
                 if id == END {
                     done.push(hypothesis);
                 } else {

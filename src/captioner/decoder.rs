@@ -1,18 +1,14 @@
-//! The decoder as it is trained: a word LSTM that reads the picture first (Vinyals et al. 2015,
-//! section 3.1).
+//! The decoder's architecture, and what the two networks that it may be have in common.
 
-use burn::module::{Module, Param};
-use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::{Device, Int, Tensor, activation};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::encoder::FEATURES;
 use crate::error::{Error, Result};
-use crate::nn::lstm::{Lstm, LstmConfig, uniform};
 use crate::nn::{Cell, Entrance, StepperShape};
 use crate::weights::Tensors;
 
-/// Architecture of a [`DecoderNetwork`].
+/// Architecture of a decoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecoderConfig {
     /// Number of ids of the vocabulary.
@@ -24,6 +20,12 @@ pub struct DecoderConfig {
     /// How the picture is looked at.
     #[serde(default)]
     pub attention: Attention,
+    /// Length of a region's keys, with attention.
+    #[serde(default)]
+    pub attention_size: usize,
+    /// Length of a region's values, with attention.
+    #[serde(default)]
+    pub value_size: usize,
     /// Share of inputs and outputs of the LSTM that training drops.
     #[serde(default)]
     pub dropout: f64,
@@ -33,28 +35,54 @@ pub struct DecoderConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Attention {
-    /// Once, as a whole, before the first word.
+    /// Once, as a whole, before the first word (Vinyals et al. 2015).
     #[default]
     None,
+    /// At regions of its choice before each word (Xu et al. 2015).
+    Additive,
 }
 
-/// The network.
-#[derive(Module, Debug)]
-pub struct DecoderNetwork {
-    /// `[features, embedding]`.
-    pub projection: Param<Tensor<2>>,
-    /// `[embedding]`.
-    pub projection_bias: Param<Tensor<1>>,
-    /// `[words, embedding]`.
-    pub embedding: Param<Tensor<2>>,
-    /// The LSTM.
-    pub lstm: Lstm,
-    /// `[hidden, words]`.
-    pub output: Param<Tensor<2>>,
-    /// `[words]`.
-    pub output_bias: Param<Tensor<1>>,
-    /// On inputs and outputs of the LSTM.
-    pub dropout: Dropout,
+/// A caption in training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spoken {
+    /// Which of the batch's pictures it is about.
+    pub picture: usize,
+    /// Word ids, the end symbol not among them.
+    pub words: Vec<u16>,
+    /// What its log-probability counts for; 1 where captions are learned as they are.
+    pub weight: f32,
+}
+
+/// How captions are to be learned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lesson {
+    /// Share of each target word that is spread over all words (Szegedy et al. 2016, section 7).
+    pub smoothing: f64,
+    /// Weight of the term that has the attention pass over all of the picture (Xu et al. 2015,
+    /// section 4.2.1).
+    pub coverage: f64,
+}
+
+/// A decoder as it is trained.
+pub trait DecoderNetwork: Module + Clone {
+    /// A network with random weights.
+    fn init(config: &DecoderConfig, device: &Device) -> Self;
+
+    /// The network of which [`Self::put_into`] gave the weights.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    fn load(config: &DecoderConfig, tensors: &Tensors, device: &Device) -> Result<Self>;
+
+    /// Sum over all words (the end symbols too) of their weighted surprise (nats), and what the
+    /// lesson adds. `grids [pictures, 49, 1280]`.
+    fn loss(&self, grids: Tensor<3>, captions: &[Spoken], lesson: Lesson) -> Tensor<1>;
+
+    /// Adds the weights to a set, by the names that [`super::Decoder::new`] asks for.
+    ///
+    /// # Errors
+    /// The device gives the values back in no form that we know.
+    fn put_into(&self, tensors: &mut Tensors) -> Result<()>;
 }
 
 impl DecoderConfig {
@@ -64,9 +92,12 @@ impl DecoderConfig {
     /// A size is zero or absurd.
     pub fn check(&self) -> Result<()> {
         // Ids of training data are kept in 16 bits.
+        let sizes = 1..=8192;
         let fine = (2..=1 << 16).contains(&self.words)
-            && (1..=8192).contains(&self.embedding_size)
-            && (1..=8192).contains(&self.hidden_size)
+            && sizes.contains(&self.embedding_size)
+            && sizes.contains(&self.hidden_size)
+            && (self.attention == Attention::None
+                || sizes.contains(&self.attention_size) && sizes.contains(&self.value_size))
             && (0.0..1.0).contains(&self.dropout);
         if fine {
             Ok(())
@@ -75,7 +106,7 @@ impl DecoderConfig {
         }
     }
 
-    /// The network as it takes one word at a time.
+    /// The plain network as it takes one word at a time.
     pub fn stepper(&self) -> StepperShape {
         StepperShape {
             entrance: Entrance::Embedding { size: self.embedding_size },
@@ -86,65 +117,20 @@ impl DecoderConfig {
             context: None,
         }
     }
-
-    /// A network with random weights.
-    pub fn init(&self, device: &Device) -> DecoderNetwork {
-        let (v, e, h) = (self.words, self.embedding_size, self.hidden_size);
-        DecoderNetwork {
-            projection: uniform([FEATURES, e], (6.0 / FEATURES as f64).sqrt(), device),
-            projection_bias: Param::from_tensor(Tensor::zeros([e], device)),
-            embedding: uniform([v, e], 1.0, device),
-            lstm: LstmConfig { input_size: e, hidden_size: h }.init(device),
-            output: uniform([h, v], 1.0 / (h as f64).sqrt(), device),
-            output_bias: Param::from_tensor(Tensor::zeros([v], device)),
-            dropout: DropoutConfig::new(self.dropout).init(),
-        }
-    }
 }
 
-impl DecoderNetwork {
-    /// Sum over all places of the mask times the surprise (nats) at the target word there.
-    /// `features [batch, 1280]`; `ids`, `targets` and `mask` are `[time, batch]`. With `smoothing`
-    /// s, a share s of the target is spread over all words (Szegedy et al. 2016, section 7).
-    pub fn loss(
-        &self,
-        features: Tensor<2>,
-        ids: Tensor<2, Int>,
-        targets: Tensor<2, Int>,
-        mask: Tensor<2>,
-        smoothing: f64,
-    ) -> Tensor<1> {
-        let [time, batch] = ids.dims();
-        let image = features.matmul(self.projection.val()) + self.projection_bias.val().unsqueeze();
-        let words = self.embedding.val().select(0, ids.reshape([time * batch]));
-        let size = words.dims()[1];
-        let inputs = Tensor::cat(vec![image, words], 0).reshape([time + 1, batch, size]);
-        let hidden = self.lstm.forward(self.dropout.forward(inputs)).narrow(0, 1, time);
-        let width = hidden.dims()[2];
-        let hidden = self.dropout.forward(hidden).reshape([time * batch, width]);
-        let scores = hidden.matmul(self.output.val()) + self.output_bias.val().unsqueeze();
-        let log_probs = activation::log_softmax(scores, 1);
-        let picked = log_probs.clone().gather(1, targets.reshape([time * batch, 1]));
-        let gain = if smoothing > 0.0 {
-            picked * (1.0 - smoothing) + log_probs.mean_dim(1) * smoothing
-        } else {
-            picked
-        };
-        (gain * mask.reshape([time * batch, 1])).sum().neg()
-    }
-
-    /// Adds the weights to a set, by the names that [`super::Decoder::new`] asks for.
-    ///
-    /// # Errors
-    /// The device gives the values back in no form that we know.
-    pub fn put_into(&self, tensors: &mut Tensors) -> Result<()> {
-        tensors.put("projection.weight", &self.projection)?;
-        tensors.put("projection.bias", &self.projection_bias)?;
-        tensors.put("embedding", &self.embedding)?;
-        tensors.put("lstm.0.input", &self.lstm.input)?;
-        tensors.put("lstm.0.recurrent", &self.lstm.recurrent)?;
-        tensors.put("lstm.0.bias", &self.lstm.bias)?;
-        tensors.put("output.weight", &self.output)?;
-        tensors.put("output.bias", &self.output_bias)
-    }
+/// Sum over all words of their weighted surprise. `log_probs [words, vocabulary]`.
+pub(super) fn surprise(
+    log_probs: Tensor<2>,
+    targets: Tensor<2, burn::tensor::Int>,
+    weights: Tensor<2>,
+    smoothing: f64,
+) -> Tensor<1> {
+    let picked = log_probs.clone().gather(1, targets);
+    let gain = if smoothing > 0.0 {
+        picked * (1.0 - smoothing) + log_probs.mean_dim(1) * smoothing
+    } else {
+        picked
+    };
+    (gain * weights).sum().neg()
 }

@@ -19,6 +19,8 @@ use crate::weights::{Precision, Tensors};
 pub const FEATURES: usize = 1280;
 /// Height and width of the feature grid.
 pub const GRID: usize = 7;
+/// Regions of a picture that have features of their own.
+pub const REGIONS: usize = GRID * GRID;
 
 const STEM: usize = 32;
 

@@ -1,20 +1,21 @@
-//! Pooled features of many photos, computed once and kept on the disk.
+//! Feature grids of many photos, computed once and kept on the disk.
 //!
-//! The encoder is not trained, so a photo's features never change; computing them is minutes of
+//! While the encoder is not trained a photo's features never change; computing them is minutes of
 //! work that every training run would otherwise repeat. The cache folder has one folder for each
 //! encoder (named by a digest of its weights), in it files of up to [`CHUNK`] photos: safetensors,
-//! a tensor of 1,280 single-precision values for each photo's file name. A file is written when its
-//! photos are done, so a run that was stopped goes on where it was.
+//! a tensor of 49 x 1,280 half-precision values for each photo, by its file name. A file is written
+//! when its photos are done, so a run that was stopped goes on where it was.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
+use half::f16;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::captioner::encoder::{Encoder, FEATURES, tensor_shapes};
+use crate::captioner::encoder::{Encoder, FEATURES, GRID, REGIONS, tensor_shapes};
 use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::weights::{Tensors, sha256, write_atomic};
@@ -23,19 +24,84 @@ use crate::weights::{Tensors, sha256, write_atomic};
 pub const CHUNK: usize = 256;
 /// Photos between two looks at the stop flag: about a second.
 const SPAN: usize = 32;
-/// Counts up when the pixels that the encoder is given change, so that old features are left.
-const PIXELS: &str = "pixels 1";
+/// Values of one photo.
+const VALUES: usize = REGIONS * FEATURES;
+/// Counts up when the pixels that the encoder is given or the form of the files change, so that
+/// old features are left.
+const FORM: &str = "pixels 1, grid 1";
 
-/// Pooled features by photo.
-#[derive(Debug, Clone)]
+/// How a photo is shown to the encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum View {
+    /// As it is.
+    Whole,
+    /// Left and right changed.
+    Mirrored,
+    /// A part of it, as large as a photo: which one, from 0 up, follows from the number. Odd ones
+    /// are mirrored.
+    Part(u8),
+}
+
+/// The grid of a photo as it is kept, `[region, feature]`.
+pub type Grid = Box<[f16]>;
+
+/// Feature grids by photo and view.
+#[derive(Debug, Default)]
 pub struct Features {
-    rows: BTreeMap<String, Vec<f32>>,
+    grids: BTreeMap<String, Grid>,
+}
+
+/// One thing to compute.
+struct Wanted<'a> {
+    key: String,
+    path: &'a Path,
+    view: View,
+}
+
+impl View {
+    /// The name that a photo has in the cache when seen so.
+    fn key(self, name: &str) -> String {
+        match self {
+            Self::Whole => name.into(),
+            Self::Mirrored => format!("{name}/mirrored"),
+            Self::Part(n) => format!("{name}/part {n}"),
+        }
+    }
+
+    /// Whether left is right here.
+    pub fn is_mirrored(self) -> bool {
+        match self {
+            Self::Whole => false,
+            Self::Mirrored => true,
+            Self::Part(n) => n % 2 == 1,
+        }
+    }
+
+    /// The picture as it is seen.
+    fn show(self, picture: &Picture, key: &str) -> Picture {
+        match self {
+            Self::Whole => picture.clone(),
+            Self::Mirrored => picture.mirrored(),
+            Self::Part(_) => {
+                // The place follows from the photo's name, so that it is the same in each run.
+                let digest = Sha256::digest(key.as_bytes());
+                let share = |i: usize| f64::from(digest[i]) / 255.0;
+                // At least 0.8 of each side: the captions speak of the whole photo.
+                let (width, height) = (0.8 + 0.2 * share(0), 0.8 + 0.2 * share(1));
+                let part = picture.part(
+                    ((1.0 - width) * share(2), (1.0 - height) * share(3)),
+                    (width, height),
+                );
+                if self.is_mirrored() { part.mirrored() } else { part }
+            }
+        }
+    }
 }
 
 impl Features {
-    /// Features of all `images`, from the cache where it has them and else computed on all cores.
-    /// Photos are told apart by their file names. `progress` gets the number of photos done and the
-    /// number of all.
+    /// Grids of all `images` in all `views`, from the cache where it has them and else computed on
+    /// all cores. Photos are told apart by their file names. `progress` gets the number of grids
+    /// done and the number of all.
     ///
     /// # Errors
     /// A photo can't be read, the encoder's tensors do not fit, the disk refuses, or `stop` was
@@ -43,75 +109,81 @@ impl Features {
     /// photos are computed again.
     pub fn load_or_compute(
         cache_dir: &Path,
-        images: &[PathBuf],
+        images: &[(&Path, &[View])],
         encoder: &Tensors,
         mut progress: impl FnMut(usize, usize),
         stop: &AtomicBool,
     ) -> Result<Self> {
         let folder = cache_dir.join(&digest(encoder)?[..16]);
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-        let mut rows = read_folder(&folder)?;
-        let mut missing = BTreeMap::new();
-        for image in images {
-            let name = name_of(image)?;
-            if !rows.contains_key(name) {
-                missing.insert(name, image.as_path());
+        let mut wanted = BTreeMap::new();
+        for &(path, views) in images {
+            let name = name_of(path)?;
+            for &view in views {
+                let key = view.key(name);
+                wanted.insert(key.clone(), Wanted { key, path, view });
             }
         }
-        let missing: Vec<(&str, &Path)> = missing.into_iter().collect();
-        let known = images.len() - missing.len();
-        progress(known, images.len());
-        if !missing.is_empty() {
-            let encoder = Encoder::from_tensors(encoder, &Device::flex())?;
-            for (i, chunk) in missing.chunks(CHUNK).enumerate() {
-                let mut fresh = Tensors::new("features");
-                let mut result = Ok(());
-                for span in chunk.chunks(SPAN) {
-                    if stop.load(Ordering::Relaxed) {
-                        result = Err(Error::Training(format!(
-                            "Stopped after the features of {} of {} photos. They are kept: run the same again to go on.",
-                            rows.len(),
-                            images.len()
-                        )));
+        let all = wanted.len();
+        let mut grids = read_folder(&folder, &wanted)?;
+        let missing: Vec<Wanted<'_>> =
+            wanted.into_values().filter(|w| !grids.contains_key(&w.key)).collect();
+        progress(grids.len(), all);
+        if missing.is_empty() {
+            return Ok(Self { grids });
+        }
+        let encoder = Encoder::from_tensors(encoder, &Device::flex())?;
+        for chunk in missing.chunks(CHUNK) {
+            let mut fresh = Tensors::new("features");
+            let mut result = Ok(());
+            for span in chunk.chunks(SPAN) {
+                if stop.load(Ordering::Relaxed) {
+                    result = Err(Error::Training(format!(
+                        "Stopped after the features of {} of {all} photos. They are kept: run the same again to go on.",
+                        grids.len(),
+                    )));
+                    break;
+                }
+                match span.par_iter().map(|w| compute(&encoder, w)).collect::<Result<Vec<_>>>() {
+                    Ok(rows) => {
+                        for (wanted, row) in span.iter().zip(rows) {
+                            grids.insert(wanted.key.clone(), row.iter().copied().map(f16::from_f32).collect());
+                            fresh.insert(&wanted.key, &[REGIONS, FEATURES], row);
+                        }
+                    }
+                    Err(error) => {
+                        result = Err(error);
                         break;
                     }
-                    match compute(&encoder, span) {
-                        Ok(values) => {
-                            for ((name, _), row) in span.iter().zip(values.chunks_exact(FEATURES)) {
-                                fresh.insert(name, &[FEATURES], row.to_vec());
-                                rows.insert((*name).into(), row.to_vec());
-                            }
-                        }
-                        Err(error) => {
-                            result = Err(error);
-                            break;
-                        }
-                    }
-                    progress((known + i * CHUNK + fresh.len() / FEATURES).min(images.len()), images.len());
                 }
-                if !fresh.is_empty() {
-                    let bytes = fresh.to_safetensors(false)?;
-                    write_atomic(&folder.join(format!("{}.safetensors", &sha256(&bytes)[..16])), &bytes)?;
-                }
-                result?;
+                progress(grids.len(), all);
             }
+            if !fresh.is_empty() {
+                let bytes = fresh.to_safetensors(true)?;
+                write_atomic(&folder.join(format!("{}.safetensors", &sha256(&bytes)[..16])), &bytes)?;
+            }
+            result?;
         }
-        Ok(Self { rows })
+        Ok(Self { grids })
     }
 
-    /// The 1,280 features of the photo of that file name, if it was asked for or is in the cache.
-    pub fn get(&self, name: &str) -> Option<&[f32]> {
-        self.rows.get(name).map(Vec::as_slice)
+    /// Takes out the grid of the photo of that file name, seen so.
+    ///
+    /// # Errors
+    /// It was not asked for, or was taken before.
+    pub fn take(&mut self, name: &str, view: View) -> Result<Grid> {
+        let missing = || Error::Data(format!("{name} is listed twice, or has no features"));
+        self.grids.remove(&view.key(name)).ok_or_else(missing)
     }
 
-    /// Number of photos.
+    /// Number of grids.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.grids.len()
     }
 
-    /// Whether there is no photo.
+    /// Whether there is no grid.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.grids.is_empty()
     }
 }
 
@@ -125,7 +197,7 @@ fn name_of(image: &Path) -> Result<&str> {
 /// Digest of the encoder's weights and of the way that pixels are made.
 fn digest(encoder: &Tensors) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update(PIXELS);
+    hash.update(FORM);
     for (name, shape) in tensor_shapes() {
         hash.update(&name);
         for value in encoder.get(&name, &shape)? {
@@ -135,9 +207,9 @@ fn digest(encoder: &Tensors) -> Result<String> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// All that the files of a cache folder hold.
-fn read_folder(folder: &Path) -> Result<BTreeMap<String, Vec<f32>>> {
-    let mut rows = BTreeMap::new();
+/// What is wanted of what the files of a cache folder hold.
+fn read_folder(folder: &Path, wanted: &BTreeMap<String, Wanted<'_>>) -> Result<BTreeMap<String, Grid>> {
+    let mut grids = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();
         if path.extension().is_none_or(|extension| extension != "safetensors") {
@@ -145,30 +217,28 @@ fn read_folder(folder: &Path) -> Result<BTreeMap<String, Vec<f32>>> {
         }
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
         let Ok(tensors) = Tensors::from_safetensors("features", &bytes) else { continue };
-        for name in tensors.names() {
-            if let Ok(row) = tensors.get(name, &[FEATURES]) {
-                rows.insert(name.into(), row.to_vec());
+        for name in tensors.names().filter(|name| wanted.contains_key(*name)) {
+            if let Ok(grid) = tensors.get(name, &[REGIONS, FEATURES]) {
+                grids.insert(name.into(), grid.iter().copied().map(f16::from_f32).collect());
             }
         }
     }
-    Ok(rows)
+    Ok(grids)
 }
 
-/// Decodes and encodes photos on all cores: `[photo, feature]`. One photo at a time on each core:
-/// the layers of a larger batch do not fit the cache, which makes it slower.
-fn compute(encoder: &Encoder, photos: &[(&str, &Path)]) -> Result<Vec<f32>> {
-    let rows: Vec<Vec<f32>> = photos
-        .par_iter()
-        .map(|(_, path)| {
-            let bytes = std::fs::read(path).map_err(Error::io(*path))?;
-            let picture = Picture::from_bytes(&path.display().to_string(), &bytes)?;
-            let pooled = encoder.pooled(encoder.input(&[picture])).into_data();
-            pooled
-                .try_to_vec::<f32>()
-                .map_err(|e| Error::Device(format!("the features can't be read back: {e:?}")))
-        })
-        .collect::<Result<_>>()?;
-    Ok(rows.concat())
+/// Decodes and encodes a photo: `[region, feature]`. One photo at a time on each core: the layers
+/// of a larger batch do not fit the cache, which makes it slower.
+fn compute(encoder: &Encoder, wanted: &Wanted<'_>) -> Result<Vec<f32>> {
+    let bytes = std::fs::read(wanted.path).map_err(Error::io(wanted.path))?;
+    let picture = Picture::from_bytes(&wanted.path.display().to_string(), &bytes)?;
+    let picture = wanted.view.show(&picture, &wanted.key);
+    let grid = encoder.grid(encoder.input(&[picture]));
+    let regions = grid.reshape([FEATURES, GRID * GRID]).swap_dims(0, 1).into_data();
+    let values = regions
+        .try_to_vec::<f32>()
+        .map_err(|e| Error::Device(format!("the features can't be read back: {e:?}")))?;
+    debug_assert_eq!(values.len(), VALUES);
+    Ok(values)
 }
 
 #[cfg(test)]

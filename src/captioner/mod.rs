@@ -1,6 +1,9 @@
 //! The first model: from a picture to a sentence. An image encoder, and a decoder that puts what
-//! the encoder sees into words (Vinyals et al. 2015, Show and Tell, arXiv 1411.4555).
+//! the encoder sees into words: one that looks at regions of its choice before each word (Xu et al.
+//! 2015, Show, Attend and Tell, arXiv 1502.03044), or a plain one that reads the whole picture once
+//! (Vinyals et al. 2015, Show and Tell, arXiv 1411.4555).
 
+pub mod attentive;
 pub mod beam;
 pub mod decoder;
 pub mod encoder;
@@ -8,27 +11,55 @@ pub mod encoder;
 pub mod features;
 #[cfg(feature = "native")]
 pub mod import;
+pub mod network;
+pub mod plain;
+pub mod reader;
 pub mod words;
 
 use crate::error::{Error, Result};
+use crate::nn::Compute;
 use crate::nn::stepper::read;
-use crate::nn::{Compute, PackedMatrix, Stepper};
 use crate::picture::Picture;
 use crate::weights::{CONFIG, ModelFiles, Tensors};
 use beam::BeamSearch;
 use decoder::DecoderConfig;
-use encoder::{Encoder, FEATURES};
+use encoder::{Encoder, FEATURES, REGIONS};
+use network::Network;
 use words::Words;
 
 /// Name of the vocabulary file in a captioner's folder.
 pub const WORDS: &str = "words.json";
 
 /// What a picture shows, in words.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Caption {
     /// The sentence: small letters, no full stop.
+    #[serde(rename = "caption")]
     pub text: String,
     /// Natural logarithm of the probability that the network gives it.
+    pub log_prob: f32,
+    /// Its words, and where the network looked for each.
+    pub words: Vec<SeenWord>,
+    /// The best sentences found, this one first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A word of a caption.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct SeenWord {
+    /// The word.
+    pub word: String,
+    /// Shares of the picture's 7 x 7 regions, row by row, together 1; none of a network that looks
+    /// only once.
+    pub attention: Vec<f32>,
+}
+
+/// A sentence that was found.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Candidate {
+    /// The sentence.
+    pub caption: String,
+    /// Natural logarithm of its probability.
     pub log_prob: f32,
 }
 
@@ -43,10 +74,7 @@ pub struct Captioner {
 #[derive(Debug)]
 pub struct Decoder {
     words: Words,
-    /// Features to the first input of the LSTM, `[features, embedding]`, and its bias.
-    projection: PackedMatrix,
-    projection_bias: Vec<f32>,
-    network: Stepper,
+    network: Network,
 }
 
 impl Captioner {
@@ -58,6 +86,20 @@ impl Captioner {
         let tensors = files.tensors()?;
         let decoder = Decoder::new(&files.json(CONFIG)?, files.json(WORDS)?, &tensors, compute)?;
         Ok(Self { encoder: Encoder::from_tensors(&tensors, compute.device())?, decoder })
+    }
+
+    /// The encoder's view of a picture, `[49, 1280]`.
+    ///
+    /// # Errors
+    /// The GPU does not answer.
+    pub async fn grid(&self, picture: &Picture) -> Result<Vec<f32>> {
+        let input = self.encoder.input(std::slice::from_ref(picture));
+        let values = read(self.encoder.grid(input)).await?;
+        let mut grid = vec![0.0; REGIONS * FEATURES];
+        for (feature, regions) in values.chunks_exact(REGIONS).enumerate() {
+            regions.iter().enumerate().for_each(|(r, &v)| grid[r * FEATURES + feature] = v);
+        }
+        Ok(grid)
     }
 
     /// The encoder's pooled view of a picture, [`FEATURES`] values.
@@ -76,7 +118,7 @@ impl Captioner {
     /// The beam is out of range, or the GPU does not answer.
     pub async fn caption(&self, picture: &Picture, beam: usize) -> Result<Caption> {
         let search = BeamSearch::new(beam)?;
-        self.decoder.caption(&self.features(picture).await?, &search).await
+        self.decoder.caption(&self.grid(picture).await?, &search).await
     }
 }
 
@@ -93,26 +135,23 @@ impl Decoder {
                 format!("{WORDS} has {} entries, {CONFIG} says {}", words.len(), config.words),
             ));
         }
-        let e = config.embedding_size;
-        Ok(Self {
-            words,
-            projection: PackedMatrix::new(tensors.get("projection.weight", &[FEATURES, e])?, FEATURES, e),
-            projection_bias: tensors.get("projection.bias", &[e])?.to_vec(),
-            network: Stepper::new(config.stepper(), tensors, compute)?,
-        })
+        Ok(Self { words, network: Network::new(config, tensors, compute)? })
     }
 
-    /// Puts pooled features into words.
+    /// Puts a picture's features, `[49, 1280]`, into words.
     ///
     /// # Errors
     /// The GPU does not answer.
-    pub async fn caption(&self, features: &[f32], search: &BeamSearch) -> Result<Caption> {
-        let mut image = self.projection_bias.clone();
-        self.projection.add_product(features, &mut image);
-        let mut state = self.network.state(1);
-        self.network.step_vector(&image, &mut state)?;
-        let found = search.run(&self.network, state).await?;
-        let best = found.into_iter().next().unwrap_or_default();
-        Ok(Caption { text: self.words.decode(&best.ids).join(" "), log_prob: best.log_prob })
+    pub async fn caption(&self, grid: &[f32], search: &BeamSearch) -> Result<Caption> {
+        let found = search.run(&self.network, self.network.begin(grid)?).await?;
+        let Some(best) = found.first() else { return Ok(Caption::default()) };
+        let attention = best.attention.iter().cloned();
+        let words = self.words.decode(&best.ids).into_iter().zip(attention);
+        let words = words.map(|(word, attention)| SeenWord { word, attention }).collect();
+        let candidates: Vec<Candidate> = found
+            .iter()
+            .map(|h| Candidate { caption: self.words.decode(&h.ids).join(" "), log_prob: h.log_prob })
+            .collect();
+        Ok(Caption { text: candidates[0].caption.clone(), log_prob: best.log_prob, words, candidates })
     }
 }

@@ -1,6 +1,7 @@
 //! `songwriter evaluate`: how good the models are, on data that they did not see.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use crate::captioner::features::{Grid, View};
 use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,7 +14,7 @@ use crate::corpus::flickr8k::{Flickr8k, Split};
 use crate::error::Result;
 use crate::evaluation::captions::{bleu, cider_d, rouge_l};
 use crate::nn::Compute;
-use crate::training::captioner::captions;
+use crate::training::captioner::{captions, split as split_words};
 use crate::weights::{CONFIG, ModelFiles};
 
 /// Which model to measure.
@@ -107,11 +108,12 @@ fn measure_captions(a: &CaptionsArguments, stop: &AtomicBool) -> Result<Value> {
         SplitName::Train => Split::Train,
         SplitName::Dev => Split::Dev,
     });
-    let photos: Vec<PathBuf> = split.iter().map(|c| c.image.clone()).collect();
-    let features = super::progress::features(&a.features, &photos, &tensors.only("encoder."), stop)?;
-    let rows: Vec<Vec<f32>> =
-        split.iter().filter_map(|c| features.get(&c.name).map(<[f32]>::to_vec)).collect();
-    let found = captions(&decoder, &rows, a.beam)?;
+    let photos: Vec<(&Path, &[View])> =
+        split.iter().map(|c| (c.image.as_path(), &[View::Whole] as &[View])).collect();
+    let mut features = super::progress::features(&a.features, &photos, &tensors.only("encoder."), stop)?;
+    let grids: Vec<Grid> =
+        split.iter().map(|c| features.take(&c.name, View::Whole)).collect::<Result<_>>()?;
+    let found = split_words(&captions(&decoder, &grids, a.beam)?);
     let references: Vec<_> = split.iter().map(|c| c.captions.clone()).collect();
     let [b1, b2, b3, b4] = bleu(&found, &references).map(|b| round(100.0 * b, 2));
     let different = found.iter().collect::<std::collections::HashSet<_>>().len();

@@ -1,13 +1,13 @@
 //! Progress of long work: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::captioner::features::Features;
+use crate::captioner::features::{Features, View};
 use crate::error::Result;
 use crate::training::{Journal, Progress};
 use crate::weights::Tensors;
@@ -94,7 +94,12 @@ pub(super) fn bar() -> ProgressBar {
 ///
 /// # Errors
 /// As [`Features::load_or_compute`].
-pub fn features(folder: &Path, photos: &[PathBuf], encoder: &Tensors, stop: &AtomicBool) -> Result<Features> {
+pub fn features(
+    folder: &Path,
+    photos: &[(&Path, &[View])],
+    encoder: &Tensors,
+    stop: &AtomicBool,
+) -> Result<Features> {
     let bar = std::io::stderr().is_terminal().then(bar);
     let (started, mut last) = (Instant::now(), None::<Instant>);
     let tell = |done: usize, all: usize| {

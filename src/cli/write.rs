@@ -197,7 +197,7 @@ pub fn caption(a: &CaptionArguments, stop: &AtomicBool) -> Result<()> {
                 continue;
             }
         };
-        let Caption { text, log_prob } = block_on(captioner.caption(&picture, a.common.beam))?;
+        let Caption { text, log_prob, .. } = block_on(captioner.caption(&picture, a.common.beam))?;
         let name = path.display().to_string();
         print(&if a.common.json {
             json(&CaptionLine { picture: &name, caption: &text, log_prob })?

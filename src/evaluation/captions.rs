@@ -4,7 +4,7 @@
 //! tokens. Its tokeniser, which needs Java, is not used; `corpus::flickr8k::tokens` follows the
 //! same convention.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// How often each run of up to four words occurs.
 type Ngrams<'a> = HashMap<&'a [String], usize>;
@@ -106,24 +106,55 @@ fn common_subsequence(a: &[String], b: &[String]) -> usize {
 /// the references given. The tool's class is called `Cider`, its formula is CIDEr-D. No candidates
 /// score 0.
 pub fn cider_d(candidates: &[Vec<String>], references: &[Vec<Vec<String>>]) -> f64 {
-    const SIGMA: f64 = 6.0;
     let pictures = candidates.len().min(references.len());
-    let mut frequency = HashMap::<&[String], f64>::new();
-    for references in &references[..pictures] {
-        let mut seen = Ngrams::new();
-        references.iter().for_each(|reference| seen.extend(ngrams(reference)));
-        for run in seen.into_keys() {
-            *frequency.entry(run).or_default() += 1.0;
+    let cider = CiderD::new(&references[..pictures]);
+    mean(candidates.iter().take(pictures).enumerate().map(|(i, candidate)| cider.score(i, candidate)))
+}
+
+/// CIDEr-D against a set of references that stays the same.
+#[derive(Debug)]
+pub struct CiderD {
+    /// In how many pictures' references each run of words occurs.
+    frequency: HashMap<Vec<String>, f64>,
+    log_pictures: f64,
+    references: Vec<Vec<Weighted>>,
+}
+
+impl CiderD {
+    /// Weighs the references of all pictures.
+    pub fn new(references: &[Vec<Vec<String>>]) -> Self {
+        let mut frequency = HashMap::<Vec<String>, f64>::new();
+        for references in references {
+            let mut seen = Ngrams::new();
+            references.iter().for_each(|reference| seen.extend(ngrams(reference)));
+            for run in seen.into_keys() {
+                match frequency.get_mut(run) {
+                    Some(count) => *count += 1.0,
+                    None => drop(frequency.insert(run.to_vec(), 1.0)),
+                }
+            }
         }
+        let log_pictures = (references.len().max(1) as f64).ln();
+        let mut cider = Self { frequency, log_pictures, references: Vec::new() };
+        cider.references =
+            references.iter().map(|r| r.iter().map(|words| cider.weigh(words)).collect()).collect();
+        cider
     }
-    let log_pictures = (pictures.max(1) as f64).ln();
-    let weigh = |words| {
-        Weighted::new(words, |run| log_pictures - frequency.get(run).copied().unwrap_or(0.0).max(1.0).ln())
-    };
-    let scores = candidates.iter().zip(references).map(|(candidate, references)| {
-        let ours = weigh(candidate.as_slice());
-        let similarities = references.iter().map(|reference| {
-            let theirs = weigh(reference.as_slice());
+
+    fn weigh(&self, words: &[String]) -> Weighted {
+        Weighted::new(words, |run| {
+            self.log_pictures - self.frequency.get(run).copied().unwrap_or(0.0).max(1.0).ln()
+        })
+    }
+
+    /// How close a caption is to the references of picture `i`, from 0 to 10.
+    ///
+    /// # Panics
+    /// There is no such picture.
+    pub fn score(&self, i: usize, candidate: &[String]) -> f64 {
+        const SIGMA: f64 = 6.0;
+        let ours = self.weigh(candidate);
+        let similarities = self.references[i].iter().map(|theirs| {
             let gap = ours.length - theirs.length;
             let penalty = (-gap * gap / (2.0 * SIGMA * SIGMA)).exp();
             let mut dots = [0.0; 4];
@@ -139,27 +170,29 @@ pub fn cider_d(candidates: &[Vec<String>], references: &[Vec<Vec<String>>]) -> f
             cosines.sum::<f64>() / 4.0 * penalty
         });
         10.0 * mean(similarities)
-    });
-    mean(scores)
+    }
 }
 
 /// A sentence as tf-idf weights.
-struct Weighted<'a> {
-    weights: HashMap<&'a [String], f64>,
+#[derive(Debug)]
+struct Weighted {
+    /// In the order of the words: sums over them are the same in every run.
+    weights: BTreeMap<Vec<String>, f64>,
     /// Euclidean length of the weights of 1-grams to 4-grams.
     norms: [f64; 4],
     /// Number of 2-grams, which is what the tool compares lengths by.
     length: f64,
 }
 
-impl<'a> Weighted<'a> {
-    fn new(words: &'a [String], inverse_frequency: impl Fn(&[String]) -> f64) -> Self {
+impl Weighted {
+    fn new(words: &[String], inverse_frequency: impl Fn(&[String]) -> f64) -> Self {
+        let weights: BTreeMap<Vec<String>, f64> = ngrams(words)
+            .into_iter()
+            .map(|(run, count)| (run.to_vec(), count as f64 * inverse_frequency(run)))
+            .collect();
         let mut norms = [0.0; 4];
-        let mut weights = HashMap::new();
-        for (run, count) in ngrams(words) {
-            let weight = count as f64 * inverse_frequency(run);
+        for (run, weight) in &weights {
             norms[run.len() - 1] += weight * weight;
-            weights.insert(run, weight);
         }
         Self { weights, norms: norms.map(f64::sqrt), length: words.len().saturating_sub(1) as f64 }
     }

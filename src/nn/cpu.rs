@@ -137,7 +137,7 @@ impl CpuStack {
 simd! {
     /// Gates `[batch, 4 h]` and the cell's content `[batch, h]` to the new content and output
     /// (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000).
-    fn lstm(gates: &[f32], hidden: &mut [f32], cell: &mut [f32], h: usize) {
+    pub fn lstm(gates: &[f32], hidden: &mut [f32], cell: &mut [f32], h: usize) {
         let rows = gates.chunks_exact(4 * h).zip(hidden.chunks_exact_mut(h)).zip(cell.chunks_exact_mut(h));
         for ((gates, hidden), cell) in rows {
             let (input, rest) = gates.split_at(h);

@@ -4,6 +4,9 @@
 //! tensors ([`lstm`]); on a CPU, whole sequences are trained by [`recurrence`] and single steps
 //! are taken by [`cpu`], whose arithmetic gives the same bits on every machine and in the browser.
 
+pub mod attention;
+#[cfg(feature = "native")]
+pub mod attention_recurrence;
 pub mod cell;
 pub mod compute;
 pub mod cpu;

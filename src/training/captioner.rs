@@ -1,59 +1,96 @@
 //! Training the captioner's decoder on features that were computed once.
 
+use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::batches::{Plans, pad};
+use super::batches::Plans;
 use super::runner::Task;
-use crate::captioner::beam::BeamSearch;
-use crate::captioner::decoder::{DecoderConfig, DecoderNetwork};
-use crate::captioner::encoder::{FEATURES, storage};
-use crate::captioner::words::{END, Words};
-use crate::captioner::{Decoder, WORDS};
+use crate::captioner::beam::{BeamSearch, MAX_WORDS};
+use crate::captioner::decoder::{Attention, DecoderConfig, DecoderNetwork, Lesson, Spoken};
+use crate::captioner::encoder::{FEATURES, REGIONS, storage};
+use crate::captioner::features::{Grid, View};
+use crate::captioner::reader::{Reader, Seen};
+use crate::captioner::words::{END, UNKNOWN, Words};
+use crate::captioner::{Caption, Decoder, WORDS};
 use crate::error::{Error, Result};
-use crate::evaluation::captions::{bleu, cider_d};
+use crate::evaluation::captions::{CiderD, bleu, cider_d};
+use crate::lyricist::sampling::Rng;
+use crate::nn::math::log_softmax;
 use crate::nn::{Compute, block_on};
 use crate::weights::{CONFIG, Manifest, Precision, TENSORS, Tensors, sha256, write_folder};
 
-/// One caption to learn: which photo, which words.
-#[derive(Debug, Clone)]
-pub struct Example {
-    /// Index of the photo's features.
-    pub photo: usize,
-    /// Word ids, the end symbol not among them.
-    pub words: Vec<u16>,
+/// Rows that speak together: enough to share the reading of the weights.
+const CHORUS: usize = 32;
+/// Stands for the end of a caption where captions are compared: without it a sentence that breaks
+/// off ("a man in a") is as good as a whole one.
+const FULL_STOP: &str = ".";
+
+/// A photo to learn from.
+#[derive(Debug)]
+pub struct Photo {
+    /// Its grid in each view; the first is the photo as it is.
+    pub grids: Vec<(View, Grid)>,
+    /// Word ids of its captions, the end symbol not among them.
+    pub captions: Vec<Vec<u16>>,
+    /// Whether each caption speaks of left or right.
+    pub sided: Vec<bool>,
 }
 
 /// Photos to measure on.
 #[derive(Debug, Default)]
 pub struct Measured {
-    /// Features of each photo.
-    pub features: Vec<Vec<f32>>,
+    /// Grid of each photo.
+    pub grids: Vec<Grid>,
     /// What people said of it, in words.
     pub references: Vec<Vec<Vec<String>>>,
 }
 
+/// Learning from what the network itself says (Rennie et al. 2017, arXiv 1612.00563): what was
+/// said is made likelier by how much better it is than the other captions said of the photo (the
+/// baseline of Luo 2020, arXiv 2003.09971, section 3), by CIDEr-D against the photo's captions.
+#[derive(Debug)]
+pub struct SelfCritical {
+    samples: usize,
+    rewards: CiderD,
+}
+
+impl SelfCritical {
+    /// With so many captions said of each photo, against what people said of each.
+    pub fn new<'a>(samples: usize, references: impl Iterator<Item = &'a [Vec<String>]>) -> Self {
+        let ended = |caption: &Vec<String>| caption.iter().cloned().chain([FULL_STOP.into()]).collect();
+        let references: Vec<Vec<Vec<String>>> =
+            references.map(|captions| captions.iter().map(ended).collect()).collect();
+        Self { samples, rewards: CiderD::new(&references) }
+    }
+}
+
 /// The captioner's task.
 #[derive(Debug)]
-pub struct CaptionerTask {
+pub struct CaptionerTask<N> {
     /// Architecture of the decoder.
     pub config: DecoderConfig,
     /// Vocabulary.
     pub words: Words,
     /// Weights of the encoder, to be exported with the decoder's.
     pub encoder: Tensors,
-    /// Features of the photos to learn from, `[photo, 1280]`.
-    pub features: Vec<Vec<f32>>,
-    /// Captions to learn from.
-    pub examples: Vec<Example>,
+    /// Photos to learn from.
+    pub photos: Vec<Photo>,
     /// Photos to measure on.
     pub dev: Measured,
-    /// Label smoothing.
-    pub smoothing: f64,
-    /// Which examples an update takes.
+    /// How captions are learned.
+    pub lesson: Lesson,
+    /// Set where captions are learned that the network says.
+    pub self_critical: Option<SelfCritical>,
+    /// Standard deviation of the noise that features are multiplied by.
+    pub feature_noise: f64,
+    /// Which photos an update takes.
     pub plans: Plans,
+    /// Seed of the views.
+    pub seed: u64,
     /// Where batches go, with autodiff.
     pub autodiff: Device,
     /// Folder of the exported model.
@@ -62,49 +99,156 @@ pub struct CaptionerTask {
     pub data: String,
     /// What the manifest says of the licence.
     pub licence: String,
+    /// The kind of network.
+    pub network: PhantomData<fn() -> N>,
+}
+
+/// A kept grid in single precision.
+pub fn unpack(grid: &Grid) -> Vec<f32> {
+    grid.iter().map(|v| v.to_f32()).collect()
 }
 
 /// Captions of photos by a beam of that width, on all cores.
 ///
 /// # Errors
 /// The weights do not fit the configuration.
-pub fn captions(decoder: &Decoder, features: &[Vec<f32>], beam: usize) -> Result<Vec<Vec<String>>> {
+pub fn captions(decoder: &Decoder, grids: &[Grid], beam: usize) -> Result<Vec<Caption>> {
     let search = BeamSearch::new(beam)?;
-    features
-        .par_iter()
-        .map(|f| {
-            let caption = block_on(decoder.caption(f, &search))?;
-            Ok(caption.text.split_whitespace().map(String::from).collect())
-        })
-        .collect()
+    grids.par_iter().map(|grid| block_on(decoder.caption(&unpack(grid), &search))).collect()
 }
 
-impl CaptionerTask {
-    fn decoder(&self, model: &DecoderNetwork) -> Result<Decoder> {
+/// Captions as lists of words.
+pub fn split(captions: &[Caption]) -> Vec<Vec<String>> {
+    captions.iter().map(|c| c.text.split_whitespace().map(String::from).collect()).collect()
+}
+
+impl<N: DecoderNetwork> CaptionerTask<N> {
+    fn tensors(&self, model: &N) -> Result<Tensors> {
         let mut tensors = Tensors::new("captioner");
         model.put_into(&mut tensors)?;
-        Decoder::new(&self.config, self.words.clone(), &tensors, &Compute::cpu())
+        Ok(tensors)
+    }
+
+    fn decoder(&self, model: &N) -> Result<Decoder> {
+        Decoder::new(&self.config, self.words.clone(), &self.tensors(model)?, &Compute::cpu())
+    }
+
+    /// What the network says by itself of each of the batch's pictures, weighted by how much
+    /// better than its other captions each is.
+    fn say(
+        &self,
+        critic: &SelfCritical,
+        model: &N,
+        grids: &[f32],
+        photos: &[usize],
+        rng: &mut Rng,
+    ) -> Result<Vec<Spoken>> {
+        let reader = Reader::new(&self.config, &self.tensors(model)?)?;
+        let seen: Vec<Arc<Seen>> =
+            grids.par_chunks(REGIONS * FEATURES).map(|grid| reader.look(grid)).collect();
+        let rows: Vec<(usize, u64)> =
+            (0..seen.len() * critic.samples).map(|i| (i / critic.samples, rng.next_u64())).collect();
+        let said: Vec<Vec<u16>> = rows
+            .par_chunks(CHORUS)
+            .flat_map_iter(|rows| {
+                let pictures: Vec<_> = rows.iter().map(|&(picture, _)| Arc::clone(&seen[picture])).collect();
+                let mut rngs: Vec<Rng> = rows.iter().map(|&(_, seed)| Rng::new(seed)).collect();
+                reader.speak(&pictures, MAX_WORDS, |row, scores| draw(scores, &mut rngs[row]))
+            })
+            .collect();
+        let rewards: Vec<f64> = said
+            .par_iter()
+            .zip(&rows)
+            .map(|(words, &(picture, _))| {
+                let ids: Vec<usize> = words.iter().map(|&id| usize::from(id)).collect();
+                let mut caption = self.words.decode(&ids);
+                if caption.len() < MAX_WORDS {
+                    caption.push(FULL_STOP.into());
+                }
+                critic.rewards.score(photos[picture], &caption)
+            })
+            .collect();
+        let spoken = said.into_iter().zip(&rewards).enumerate().map(|(i, (words, reward))| {
+            let picture = i / critic.samples;
+            let all: f64 = rewards[picture * critic.samples..][..critic.samples].iter().sum();
+            let others = (all - reward) / (critic.samples - 1) as f64;
+            Spoken { picture, words, weight: (reward - others) as f32 }
+        });
+        Ok(spoken.collect())
     }
 }
 
-impl Task for CaptionerTask {
-    type Model = DecoderNetwork;
+/// A word by its probability; never the unknown one.
+fn draw(scores: &mut [f32], rng: &mut Rng) -> usize {
+    scores[UNKNOWN] = f32::NEG_INFINITY;
+    log_softmax(scores);
+    let mut left = rng.uniform();
+    for (id, &log_prob) in scores.iter().enumerate() {
+        left -= f64::from(log_prob.exp());
+        if left < 0.0 {
+            return id;
+        }
+    }
+    END
+}
 
-    fn loss(&self, model: &DecoderNetwork, step: usize) -> Result<(Tensor<1>, usize)> {
+/// The likeliest word; never the unknown one.
+fn likeliest(scores: &mut [f32]) -> usize {
+    scores[UNKNOWN] = f32::NEG_INFINITY;
+    let best = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+    best.map_or(END, |(id, _)| id)
+}
+
+impl<N: DecoderNetwork + std::fmt::Debug> Task for CaptionerTask<N> {
+    type Model = N;
+
+    fn loss(&self, model: &N, step: usize) -> Result<(Tensor<1>, usize)> {
         let chosen = self.plans.batch(step);
-        let examples: Vec<&Example> = chosen.iter().map(|&i| &self.examples[i]).collect();
-        let features: Vec<f32> =
-            examples.iter().flat_map(|e| self.features[e.photo].iter().copied()).collect();
-        let features = TensorData::new(features, [examples.len(), FEATURES]);
-        let words: Vec<&[u16]> = examples.iter().map(|e| e.words.as_slice()).collect();
-        let batch = pad(&words, END, &self.autodiff);
-        let features = Tensor::<2>::from_data(features, &self.autodiff);
-        let ids: Tensor<2, Int> = batch.inputs;
-        Ok((model.loss(features, ids, batch.targets, batch.mask, self.smoothing), batch.units))
+        let mut rng = Rng::new(self.seed ^ (step as u64 + 1).wrapping_mul(0xd134_2543_de82_ef95));
+        let mut values = Vec::with_capacity(chosen.len() * REGIONS * FEATURES);
+        let mut spoken = Vec::new();
+        for (picture, &photo) in chosen.iter().enumerate() {
+            let photo = &self.photos[photo];
+            // What a mirrored photo has on the left, its caption has on the right.
+            let (view, grid) = match &photo.grids[rng.below(photo.grids.len())] {
+                (view, _) if view.is_mirrored() && photo.sided.iter().all(|&s| s) => &photo.grids[0],
+                other => other,
+            };
+            values.extend(grid.iter().map(|v| v.to_f32()));
+            if self.self_critical.is_none() {
+                for (words, sided) in photo.captions.iter().zip(&photo.sided) {
+                    if !(view.is_mirrored() && *sided) {
+                        spoken.push(Spoken { picture, words: words.clone(), weight: 1.0 });
+                    }
+                }
+            }
+        }
+        if let Some(critic) = &self.self_critical {
+            spoken = self.say(critic, model, &values, &chosen, &mut rng)?;
+        }
+        let units = spoken.iter().map(|s| s.words.len() + 1).sum();
+        let shape = [chosen.len(), REGIONS, FEATURES];
+        let mut grids = Tensor::<3>::from_data(TensorData::new(values, shape), &self.autodiff);
+        if self.feature_noise > 0.0 {
+            let noise = Distribution::Normal(1.0, self.feature_noise);
+            grids = grids * Tensor::random(shape, noise, &self.autodiff);
+        }
+        Ok((model.loss(grids, &spoken, self.lesson), units))
     }
 
-    fn validate(&self, model: &DecoderNetwork) -> Result<f64> {
-        let found = captions(&self.decoder(model)?, &self.dev.features, 1)?;
+    fn validate(&self, model: &N) -> Result<f64> {
+        let found = match self.config.attention {
+            Attention::None => split(&captions(&self.decoder(model)?, &self.dev.grids, 1)?),
+            Attention::Additive => {
+                let reader = Reader::new(&self.config, &self.tensors(model)?)?;
+                let said = self.dev.grids.par_chunks(CHORUS).flat_map_iter(|grids| {
+                    let seen: Vec<_> = grids.iter().map(|grid| reader.look(&unpack(grid))).collect();
+                    reader.speak(&seen, MAX_WORDS, |_, scores| likeliest(scores))
+                });
+                let words = said.map(|ids| ids.into_iter().map(usize::from).collect::<Vec<_>>());
+                words.map(|ids| self.words.decode(&ids)).collect()
+            }
+        };
         Ok(cider_d(&found, &self.dev.references))
     }
 
@@ -120,11 +264,11 @@ impl Task for CaptionerTask {
         "words"
     }
 
-    fn export(&self, model: &DecoderNetwork, score: f64) -> Result<()> {
+    fn export(&self, model: &N, score: f64) -> Result<()> {
         let json = |e: serde_json::Error| Error::Training(e.to_string());
         let mut tensors = self.encoder.clone();
         model.put_into(&mut tensors)?;
-        let found = captions(&self.decoder(model)?, &self.dev.features, 3)?;
+        let found = split(&captions(&self.decoder(model)?, &self.dev.grids, 3)?);
         let round = |v: f64, digits: i32| (v * 10f64.powi(digits)).round() / 10f64.powi(digits);
         let [b1, _, _, b4] = bleu(&found, &self.dev.references);
         let metrics = serde_json::json!({
@@ -152,10 +296,12 @@ impl Task for CaptionerTask {
     fn identity(&self) -> serde_json::Value {
         // Weights that are not finite have no digest; an encoder with such fails elsewhere.
         let encoder = self.encoder.to_safetensors(false).map(|bytes| sha256(&bytes)).unwrap_or_default();
+        let captions = self.photos.iter().flat_map(|p| p.captions.iter().map(Vec::as_slice));
         serde_json::json!({
-            "model": "captioner", "config": self.config, "examples": self.examples.len(),
-            "photos": self.features.len(), "smoothing": self.smoothing, "words": self.words, "encoder": encoder,
-            "batches": self.plans.identity(self.examples.iter().map(|e| e.words.as_slice())),
+            "model": "captioner", "config": self.config, "views": self.photos.first().map(|p| p.grids.len()),
+            "smoothing": self.lesson.smoothing, "coverage": self.lesson.coverage,
+            "feature_noise": self.feature_noise, "self_critical": self.self_critical.as_ref().map(|c| c.samples),
+            "words": self.words, "encoder": encoder, "batches": self.plans.identity(captions),
         })
     }
 }
