@@ -62,8 +62,9 @@ pub struct AttentiveNetwork {
 
 impl DecoderNetwork for AttentiveNetwork {
     fn init(config: &DecoderConfig, device: &Device) -> Self {
-        let DecoderConfig { words, embedding_size: e, hidden_size: h, attention_size: a, value_size: c, .. } =
-            *config;
+        let DecoderConfig {
+            words, embedding_size: e, hidden_size: h, attention_size: a, value_size: c, ..
+        } = *config;
         // Keeps the variance, whatever the length of the input.
         let fair = |inputs: usize| (3.0 / inputs as f64).sqrt();
         let zeros = |size: usize| Param::from_tensor(Tensor::zeros([size], device));
@@ -92,8 +93,9 @@ impl DecoderNetwork for AttentiveNetwork {
     }
 
     fn load(config: &DecoderConfig, tensors: &Tensors, device: &Device) -> Result<Self> {
-        let DecoderConfig { words, embedding_size: e, hidden_size: h, attention_size: a, value_size: c, .. } =
-            *config;
+        let DecoderConfig {
+            words, embedding_size: e, hidden_size: h, attention_size: a, value_size: c, ..
+        } = *config;
         Ok(Self {
             value: tensors.param("value.weight", [FEATURES, c], device)?,
             value_bias: tensors.param("value.bias", [c], device)?,

@@ -5,7 +5,6 @@ use crate::captioner::words::{END, UNKNOWN};
 use crate::error::{Error, Result};
 use crate::nn::math::log_softmax;
 
-
 /// Words that a caption has at most.
 pub const MAX_WORDS: usize = 24;
 

@@ -127,10 +127,7 @@ pub(super) fn surprise(
     smoothing: f64,
 ) -> Tensor<1> {
     let picked = log_probs.clone().gather(1, targets);
-    let gain = if smoothing > 0.0 {
-        picked * (1.0 - smoothing) + log_probs.mean_dim(1) * smoothing
-    } else {
-        picked
-    };
+    let gain =
+        if smoothing > 0.0 { picked * (1.0 - smoothing) + log_probs.mean_dim(1) * smoothing } else { picked };
     (gain * weights).sum().neg()
 }

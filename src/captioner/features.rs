@@ -7,7 +7,7 @@
 //! when its photos are done, so a run that was stopped goes on where it was.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
@@ -88,10 +88,8 @@ impl View {
                 let share = |i: usize| f64::from(digest[i]) / 255.0;
                 // At least 0.8 of each side: the captions speak of the whole photo.
                 let (width, height) = (0.8 + 0.2 * share(0), 0.8 + 0.2 * share(1));
-                let part = picture.part(
-                    ((1.0 - width) * share(2), (1.0 - height) * share(3)),
-                    (width, height),
-                );
+                let part =
+                    picture.part(((1.0 - width) * share(2), (1.0 - height) * share(3)), (width, height));
                 if self.is_mirrored() { part.mirrored() } else { part }
             }
         }
@@ -126,8 +124,7 @@ impl Features {
         }
         let all = wanted.len();
         let mut grids = read_folder(&folder, &wanted)?;
-        let missing: Vec<Wanted<'_>> =
-            wanted.into_values().filter(|w| !grids.contains_key(&w.key)).collect();
+        let missing: Vec<Wanted<'_>> = wanted.into_values().filter(|w| !grids.contains_key(&w.key)).collect();
         progress(grids.len(), all);
         if missing.is_empty() {
             return Ok(Self { grids });
@@ -147,7 +144,8 @@ impl Features {
                 match span.par_iter().map(|w| compute(&encoder, w)).collect::<Result<Vec<_>>>() {
                     Ok(rows) => {
                         for (wanted, row) in span.iter().zip(rows) {
-                            grids.insert(wanted.key.clone(), row.iter().copied().map(f16::from_f32).collect());
+                            grids
+                                .insert(wanted.key.clone(), row.iter().copied().map(f16::from_f32).collect());
                             fresh.insert(&wanted.key, &[REGIONS, FEATURES], row);
                         }
                     }
@@ -243,6 +241,8 @@ fn compute(encoder: &Encoder, wanted: &Wanted<'_>) -> Result<Vec<f32>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     /// An encoder of zeros, but for the last biases: features 0.0, 0.5, 1.0, 1.5, 0.0, ...
@@ -263,6 +263,10 @@ mod tests {
         paths
     }
 
+    fn whole(paths: &[PathBuf]) -> Vec<(&Path, &[View])> {
+        paths.iter().map(|path| (path.as_path(), &[View::Whole] as &[View])).collect()
+    }
+
     #[test]
     fn what_was_stopped_goes_on() {
         let folder = tempfile::tempdir().unwrap();
@@ -270,7 +274,7 @@ mod tests {
         let cache = folder.path().join("cache");
         let stop = AtomicBool::new(false);
         let halt = |done: usize, _: usize| stop.store(done > 0, Ordering::Relaxed);
-        let error = Features::load_or_compute(&cache, &images, &toy(), halt, &stop).unwrap_err();
+        let error = Features::load_or_compute(&cache, &whole(&images), &toy(), halt, &stop).unwrap_err();
         assert!(error.to_string().contains(&format!("{SPAN} of {} photos", SPAN + 3)), "{error}");
 
         // Those that are done are not read again, so they need not be there.
@@ -279,11 +283,14 @@ mod tests {
         let mut seen = Vec::new();
         let stop = AtomicBool::new(false);
         let progress = |done, total| seen.push((done, total));
-        let features = Features::load_or_compute(&cache, &images, &toy(), progress, &stop).unwrap();
+        let mut features =
+            Features::load_or_compute(&cache, &whole(&images), &toy(), progress, &stop).unwrap();
         assert_eq!(seen, [(SPAN, SPAN + 3), (SPAN + 3, SPAN + 3)]);
         assert_eq!(features.len(), SPAN + 3);
-        assert_eq!(features.get(kept).unwrap()[..5], [0.0, 0.5, 1.0, 1.5, 0.0]);
-        assert!(features.get("none.png").is_none());
+        let grid = features.take(kept, View::Whole).unwrap();
+        assert_eq!(grid.len(), VALUES);
+        assert_eq!(grid[..5], [0.0, 0.5, 1.0, 1.5, 0.0].map(f16::from_f32));
+        assert!(features.take(kept, View::Whole).is_err());
     }
 
     #[test]
@@ -293,8 +300,9 @@ mod tests {
         let cache = folder.path().join("cache");
         let run = |encoder: &Tensors| {
             let stop = AtomicBool::new(false);
-            let features = Features::load_or_compute(&cache, &images, encoder, |_, _| (), &stop).unwrap();
-            features.get("1.png").unwrap()[1]
+            let mut features =
+                Features::load_or_compute(&cache, &whole(&images), encoder, |_, _| (), &stop).unwrap();
+            features.take("1.png", View::Whole).unwrap()[1].to_f32()
         };
         assert_eq!(run(&toy()), 0.5);
         let mut other = toy();
@@ -314,7 +322,26 @@ mod tests {
         let mut images = photos(folder.path(), 1);
         images.push(folder.path().join("gone.png"));
         let stop = AtomicBool::new(false);
-        let error = Features::load_or_compute(folder.path(), &images, &toy(), |_, _| (), &stop).unwrap_err();
+        let error =
+            Features::load_or_compute(folder.path(), &whole(&images), &toy(), |_, _| (), &stop).unwrap_err();
         assert!(error.to_string().contains("gone.png"), "{error}");
+    }
+
+    #[test]
+    fn views_are_what_they_are_called() {
+        let photo = include_bytes!("../../tests/fixtures/chelsea-224.png");
+        let picture = Picture::from_bytes("cat", photo).unwrap();
+        let side = crate::picture::SIDE;
+        let pixel = |p: &Picture, row: usize, column: usize| p.pixels()[(row * side + column) * 3];
+        let mirrored = View::Mirrored.show(&picture, "cat");
+        assert_eq!(pixel(&mirrored, 10, 3), pixel(&picture, 10, side - 4));
+        assert_eq!(mirrored.mirrored(), picture);
+        assert_eq!(picture.part((0.0, 0.0), (1.0, 1.0)), picture);
+        // The lower right quarter, twice as large: its last pixel stays where it is.
+        let quarter = picture.part((0.5, 0.5), (0.5, 0.5));
+        assert_eq!(pixel(&quarter, side - 1, side - 1), pixel(&picture, side - 1, side - 1));
+        let [one, two] = [0, 2].map(|n| View::Part(n).show(&picture, &View::Part(n).key("cat")));
+        assert!(one != two && one != picture);
+        assert_eq!(one, View::Part(0).show(&picture, &View::Part(0).key("cat")));
     }
 }

@@ -81,8 +81,9 @@ impl Reader {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn new(config: &DecoderConfig, tensors: &Tensors) -> Result<Self> {
-        let DecoderConfig { words, embedding_size: e, hidden_size: h, attention_size: a, value_size: c, .. } =
-            *config;
+        let DecoderConfig {
+            words, embedding_size: e, hidden_size: h, attention_size: a, value_size: c, ..
+        } = *config;
         let matrix = |name: &str, rows: usize, columns: usize| -> Result<PackedMatrix> {
             Ok(PackedMatrix::new(tensors.get(name, &[rows, columns])?, rows, columns))
         };

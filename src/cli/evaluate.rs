@@ -1,7 +1,7 @@
 //! `songwriter evaluate`: how good the models are, on data that they did not see.
 
-use std::path::{Path, PathBuf};
 use crate::captioner::features::{Grid, View};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,6 +13,7 @@ use crate::captioner::{Decoder, WORDS};
 use crate::corpus::flickr8k::{Flickr8k, Split};
 use crate::error::Result;
 use crate::evaluation::captions::{bleu, cider_d, rouge_l};
+use crate::evaluation::meteor::meteor;
 use crate::nn::Compute;
 use crate::training::captioner::{captions, split as split_words};
 use crate::weights::{CONFIG, ModelFiles};
@@ -121,6 +122,7 @@ fn measure_captions(a: &CaptionsArguments, stop: &AtomicBool) -> Result<Value> {
         "pictures": found.len(), "beam": a.beam,
         "bleu_1": b1, "bleu_2": b2, "bleu_3": b3, "bleu_4": b4,
         "rouge_l": round(100.0 * rouge_l(&found, &references), 2),
+        "meteor": round(100.0 * meteor(&found, &references), 2),
         "cider_d": round(cider_d(&found, &references), 4),
         "distinct_share": round(different as f64 / found.len().max(1) as f64, 3),
     }))

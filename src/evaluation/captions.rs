@@ -206,6 +206,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::meteor::meteor;
 
     #[derive(serde::Deserialize)]
     struct Reference {
@@ -214,6 +215,7 @@ mod tests {
         bleu: [f64; 4],
         rouge_l: f64,
         cider: f64,
+        meteor: f64,
     }
 
     fn words(text: &str) -> Vec<String> {
@@ -223,8 +225,8 @@ mod tests {
     #[test]
     fn scores_equal_those_of_the_usual_tool() {
         let cases: Vec<Reference> =
-            serde_json::from_str(include_str!("../../tests/fixtures/bleu_reference.json")).unwrap();
-        assert!(cases.len() >= 3);
+            serde_json::from_str(include_str!("../../tests/fixtures/captions_reference.json")).unwrap();
+        assert!(cases.len() >= 5);
         for case in cases {
             let candidates: Vec<_> = case.candidates.iter().map(|c| words(c)).collect();
             let references: Vec<Vec<_>> =
@@ -234,6 +236,8 @@ mod tests {
             }
             let found = rouge_l(&candidates, &references);
             assert!((found - case.rouge_l).abs() < 1e-6, "ROUGE-L {found}, the tool says {}", case.rouge_l);
+            let found = meteor(&candidates, &references);
+            assert!((found - case.meteor).abs() < 1e-6, "METEOR {found}, the tool says {}", case.meteor);
             let found = cider_d(&candidates, &references);
             assert!((found - case.cider).abs() < 1e-6, "CIDEr-D {found}, the tool says {}", case.cider);
         }

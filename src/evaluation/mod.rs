@@ -3,3 +3,4 @@
 pub mod captions;
 pub mod copying;
 pub mod lyrics;
+pub mod meteor;

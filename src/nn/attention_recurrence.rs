@@ -37,8 +37,16 @@ pub fn on_cpu(inputs: AttentionInputs, packing: &Packing) -> Result<Tensor<2>, B
         i.start.clone().try_into_primitive::<Autodiff<Flex>>(),
     ) {
         drop(inputs);
-        let [(g, g_node), (v, v_node), (k, k_node), (q, q_node), (s, s_node), (c, c_node), (r, r_node), (b, b_node)] =
-            [g, v, k, q, s, c, r, b].map(|t| t.into_parts());
+        let [
+            (g, g_node),
+            (v, v_node),
+            (k, k_node),
+            (q, q_node),
+            (s, s_node),
+            (c, c_node),
+            (r, r_node),
+            (b, b_node),
+        ] = [g, v, k, q, s, c, r, b].map(|t| t.into_parts());
         let nodes = [g_node, v_node, k_node, q_node, s_node, c_node, r_node, b_node];
         let (out, saved) = forward([g, v, k, q, s, c, r, b], packing, training_precision());
         let kind = AttentionBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful();

@@ -223,9 +223,9 @@ fn fit_network<N: DecoderNetwork>(
         model.num_params()
     ));
     let task = CaptionerTask::<N> {
-        self_critical: a.self_critical.then(|| {
-            SelfCritical::new(a.samples as usize, train_set.iter().map(|c| c.captions.as_slice()))
-        }),
+        self_critical: a
+            .self_critical
+            .then(|| SelfCritical::new(a.samples as usize, train_set.iter().map(|c| c.captions.as_slice()))),
         plans,
         config: config.clone(),
         words,
@@ -250,10 +250,8 @@ fn fit_network<N: DecoderNetwork>(
 
 /// A photo's grids and captions.
 fn photo(captioned: &Captioned, views: &[View], words: &Words, features: &mut Features) -> Result<Photo> {
-    let grids = views
-        .iter()
-        .map(|&view| Ok((view, features.take(&captioned.name, view)?)))
-        .collect::<Result<_>>()?;
+    let grids =
+        views.iter().map(|&view| Ok((view, features.take(&captioned.name, view)?))).collect::<Result<_>>()?;
     let captions = captioned.captions.iter().filter(|caption| !caption.is_empty());
     Ok(Photo {
         grids,
