@@ -53,7 +53,7 @@
 //! | [`verse`] | what is known of English without a network: mood, keywords, rhyme, syllables |
 //! | [`weights`] | model folders: manifest, digests, tensors |
 //! | [`error`] | what can go wrong, in sentences |
-//! | `corpus`, `training`, `evaluation`, `cli` | with the feature `native`: data, training, measures, the command line |
+//! | `corpus`, `training`, `evaluation`, `results`, `cli` | with the feature `native`: data, training, measures, files of results, the command line |
 //!
 //! Features: `native` adds the last row and everything that needs files and threads; `vulkan` and
 //! `cuda`, on top of it, train on a GPU.
@@ -71,6 +71,8 @@ pub mod evaluation;
 pub mod lyricist;
 pub mod nn;
 pub mod picture;
+#[cfg(feature = "native")]
+pub mod results;
 pub mod songwriter;
 #[cfg(feature = "native")]
 pub mod training;

@@ -32,6 +32,8 @@ const WEIGHT_BITS: u32 = 32 - 8 - 2;
 pub struct Picture {
     /// `[row, column, channel]`
     pixels: Vec<u8>,
+    /// Width and height before it was squashed, upright.
+    size: (u32, u32),
 }
 
 impl std::fmt::Debug for Picture {
@@ -64,7 +66,21 @@ impl Picture {
             other => return Err(fail(format!("it is of the format {other:?}"))),
         };
         let pixels = squash(&source);
-        Ok(Self { pixels: turn(pixels, orientation) })
+        let (width, height) = (source.width as u32, source.height as u32);
+        let upright = matches!(
+            orientation,
+            Orientation::NoTransforms
+                | Orientation::FlipHorizontal
+                | Orientation::FlipVertical
+                | Orientation::Rotate180
+        );
+        let size = if upright { (width, height) } else { (height, width) };
+        Ok(Self { pixels: turn(pixels, orientation), size })
+    }
+
+    /// Width and height that it had before it was squashed, upright, in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        self.size
     }
 
     /// The pixels, `[row, column, channel]` with channels red, green, blue.
@@ -76,7 +92,7 @@ impl Picture {
     #[must_use]
     pub fn mirrored(&self) -> Self {
         let row = |row: &[u8]| row.chunks_exact(3).rev().flatten().copied().collect::<Vec<u8>>();
-        Self { pixels: self.pixels.chunks_exact(3 * SIDE).flat_map(row).collect() }
+        Self { pixels: self.pixels.chunks_exact(3 * SIDE).flat_map(row).collect(), size: self.size }
     }
 
     /// A part of it brought to full size (bilinear), as shares of width and height: where it
@@ -109,7 +125,7 @@ impl Picture {
                 }
             }
         }
-        Self { pixels }
+        Self { pixels, size: self.size }
     }
 
     /// The encoder's input, `[channel, row, column]`, each value `(x - 127) / 128` as in the

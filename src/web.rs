@@ -36,13 +36,6 @@ pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// What a picture shows.
-#[derive(Serialize)]
-struct CaptionAnswer {
-    caption: String,
-    log_prob: f32,
-}
-
 /// Songs to write; what is missing is left to the defaults. The seed is text because a JavaScript
 /// number does not hold 64 bits.
 #[derive(Deserialize)]
@@ -207,11 +200,12 @@ impl Engine {
         })
     }
 
-    /// Says what is in a picture: `{caption, log_prob}`.
+    /// Says what is in a picture: `{caption, log_prob, words: [{word, attention}], candidates:
+    /// [{caption, log_prob}]}`; `attention` has the shares of 7 x 7 regions, row by row.
     pub async fn caption(&self, bytes: Vec<u8>, name: String, beam: usize) -> Result<JsValue, JsError> {
         let picture = Picture::from_bytes(&name, &bytes)?;
         let caption = self.songwriter.caption(&picture, beam).await?;
-        to_js(&CaptionAnswer { caption: caption.text, log_prob: caption.log_prob })
+        to_js(&caption)
     }
 
     /// The words that songs about a caption, or about words with commas between them, can hold:

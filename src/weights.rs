@@ -172,6 +172,8 @@ pub enum Precision {
     /// magnitude there being 32,767. As small as [`Precision::Half`] and closer to the values, about
     /// five times so where a filter's weights are of one size, for no bits go into exponents.
     Steps,
+    /// As [`Precision::Steps`], with integers of 8 bits, the largest magnitude being 127.
+    CoarseSteps,
 }
 
 /// What is added to the name of a tensor of [`Precision::Steps`] to name its scales.
@@ -190,7 +192,7 @@ impl Tensors {
         Self { model: model.into(), map: BTreeMap::new() }
     }
 
-    /// Reads a safetensors file of f16, f32 or (with their scales, see [`Precision::Steps`]) i16
+    /// Reads a safetensors file of f16, f32 or (with their scales, see [`Precision::Steps`]) i16 or i8
     /// tensors.
     ///
     /// # Errors
@@ -210,7 +212,7 @@ impl Tensors {
                 }
                 Dtype::F32 if name.ends_with(SCALE) => continue,
                 Dtype::F32 => single(data),
-                Dtype::I16 => {
+                dtype @ (Dtype::I16 | Dtype::I8) => {
                     let scales = file
                         .tensor(&format!("{name}{SCALE}"))
                         .ok()
@@ -222,18 +224,20 @@ impl Tensors {
                         .map(|s| single(s.data()))
                         .ok_or_else(|| Error::model(model, format!("tensor {name} lacks its scales")))?;
                     let row = view.shape()[1..].iter().product::<usize>().max(1);
-                    let steps = data.as_chunks::<2>().0.chunks(row);
-                    steps
-                        .zip(scales)
-                        .flat_map(|(row, scale)| {
-                            row.iter().map(move |b| f32::from(i16::from_le_bytes(*b)) * scale)
-                        })
-                        .collect()
+                    let steps: Vec<f32> = match dtype {
+                        Dtype::I16 => {
+                            let pairs = data.as_chunks::<2>().0.iter();
+                            pairs.map(|b| f32::from(i16::from_le_bytes(*b))).collect()
+                        }
+                        _ => data.iter().map(|b| f32::from(b.cast_signed())).collect(),
+                    };
+                    let rows = steps.chunks(row).zip(scales);
+                    rows.flat_map(|(row, scale)| row.iter().map(move |step| step * scale)).collect()
                 }
                 other => {
                     return Err(Error::model(
                         model,
-                        format!("tensor {name} is of type {other:?}, not f16, f32 or i16"),
+                        format!("tensor {name} is of type {other:?}, not f16, f32, i16 or i8"),
                     ));
                 }
             };
@@ -270,7 +274,9 @@ impl Tensors {
                     let halves = values.iter().map(|v| f16::from_f32(v.clamp(-limit, limit)));
                     (Dtype::F16, halves.flat_map(f16::to_le_bytes).collect())
                 }
-                Precision::Steps => {
+                steps @ (Precision::Steps | Precision::CoarseSteps) => {
+                    let fine = steps == Precision::Steps;
+                    let limit = if fine { f32::from(i16::MAX) } else { f32::from(i8::MAX) };
                     let rows = *shape.first().ok_or_else(|| fail("has no axis to scale along"))?;
                     let mut scales = Vec::with_capacity(rows);
                     let mut bytes = Vec::with_capacity(values.len() * 2);
@@ -278,17 +284,16 @@ impl Tensors {
                         let largest = row.iter().fold(0.0_f32, |largest, v| largest.max(v.abs()));
                         // A row of zeros has no scale of its own; a row of next to nothing would
                         // divide by a subnormal. Both are written as zeros.
-                        let scale = (largest / f32::from(i16::MAX)).max(f32::MIN_POSITIVE);
-                        let limit = f32::from(i16::MAX);
-                        bytes.extend(
-                            row.iter()
-                                .map(|v| (v / scale).round().clamp(-limit, limit) as i16)
-                                .flat_map(i16::to_le_bytes),
-                        );
+                        let scale = (largest / limit).max(f32::MIN_POSITIVE);
+                        for v in row {
+                            let step = (v / scale).round().clamp(-limit, limit) as i16;
+                            // The low byte of a small number is the number in 8 bits.
+                            bytes.extend_from_slice(&step.to_le_bytes()[..if fine { 2 } else { 1 }]);
+                        }
                         scales.push(scale);
                     }
                     packed.push((format!("{name}{SCALE}"), vec![rows], Dtype::F32, single(&scales)));
-                    (Dtype::I16, bytes)
+                    (if fine { Dtype::I16 } else { Dtype::I8 }, bytes)
                 }
             };
             packed.push((name.clone(), shape.clone(), dtype, bytes));
@@ -482,13 +487,15 @@ mod tests {
         let mut tensors = Tensors::new("toy");
         let rows = vec![1e-6, -5e-7, 0.0, 0.0, 3e4, 1.0, f32::MIN_POSITIVE / 8.0, 0.0];
         tensors.insert("w", &[4, 2], rows.clone());
-        let bytes = tensors.to_safetensors_as(|_, _| Precision::Steps).unwrap();
-        let back = Tensors::from_safetensors("toy", &bytes).unwrap();
-        assert_eq!(back.names().collect::<Vec<_>>(), ["w"]);
-        for (found, wanted) in back.get("w", &[4, 2]).unwrap().chunks(2).zip(rows.chunks(2)) {
-            let largest = wanted.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
-            for (a, b) in found.iter().zip(wanted) {
-                assert!((a - b).abs() <= largest / 65_000.0 + f32::MIN_POSITIVE, "{found:?} {wanted:?}");
+        for (precision, steps) in [(Precision::Steps, 65_000.0), (Precision::CoarseSteps, 250.0)] {
+            let bytes = tensors.to_safetensors_as(|_, _| precision).unwrap();
+            let back = Tensors::from_safetensors("toy", &bytes).unwrap();
+            assert_eq!(back.names().collect::<Vec<_>>(), ["w"]);
+            for (found, wanted) in back.get("w", &[4, 2]).unwrap().chunks(2).zip(rows.chunks(2)) {
+                let largest = wanted.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
+                for (a, b) in found.iter().zip(wanted) {
+                    assert!((a - b).abs() <= largest / steps + f32::MIN_POSITIVE, "{found:?} {wanted:?}");
+                }
             }
         }
     }

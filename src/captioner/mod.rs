@@ -45,7 +45,7 @@ pub struct Caption {
 }
 
 /// A word of a caption.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SeenWord {
     /// The word.
     pub word: String,

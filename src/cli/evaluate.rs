@@ -12,9 +12,8 @@ use super::{models_folder, print};
 use crate::captioner::{Decoder, WORDS};
 use crate::corpus::flickr8k::{Flickr8k, Split};
 use crate::error::Result;
-use crate::evaluation::captions::{bleu, cider_d, rouge_l};
-use crate::evaluation::meteor::meteor;
 use crate::nn::Compute;
+use crate::results::Scores;
 use crate::training::captioner::{captions, split as split_words};
 use crate::weights::{CONFIG, ModelFiles};
 
@@ -116,14 +115,12 @@ fn measure_captions(a: &CaptionsArguments, stop: &AtomicBool) -> Result<Value> {
         split.iter().map(|c| features.take(&c.name, View::Whole)).collect::<Result<_>>()?;
     let found = split_words(&captions(&decoder, &grids, a.beam)?);
     let references: Vec<_> = split.iter().map(|c| c.captions.clone()).collect();
-    let [b1, b2, b3, b4] = bleu(&found, &references).map(|b| round(100.0 * b, 2));
-    let different = found.iter().collect::<std::collections::HashSet<_>>().len();
+    let scores = Scores::of(&found, &references);
+    let [b1, b2, b3, b4] = scores.bleu.map(|b| round(b, 2));
     Ok(json!({
         "pictures": found.len(), "beam": a.beam,
         "bleu_1": b1, "bleu_2": b2, "bleu_3": b3, "bleu_4": b4,
-        "rouge_l": round(100.0 * rouge_l(&found, &references), 2),
-        "meteor": round(100.0 * meteor(&found, &references), 2),
-        "cider_d": round(cider_d(&found, &references), 4),
-        "distinct_share": round(different as f64 / found.len().max(1) as f64, 3),
+        "rouge_l": round(scores.rouge_l, 2), "meteor": round(scores.meteor, 2),
+        "cider_d": round(scores.cider_d, 4), "distinct_share": round(scores.distinct_share, 3),
     }))
 }

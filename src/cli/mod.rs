@@ -1,10 +1,12 @@
 //! The command line. One file a subcommand; arguments are checked here once and handed on typed.
 
+pub mod caption;
 pub mod collect;
 pub mod evaluate;
 pub mod export;
 pub mod import;
 pub mod progress;
+pub mod report;
 pub mod sense;
 pub mod train;
 pub mod write;
@@ -35,8 +37,15 @@ enum Command {
     /// Say what is in pictures
     #[command(after_help = "Examples:
   songwriter caption holiday.jpg
-  songwriter caption --beam 5 --json *.jpg")]
-    Caption(write::CaptionArguments),
+  songwriter caption --beam 5 --json *.jpg
+  songwriter caption photos --out results.json --songs 1
+  songwriter report results.json --pictures photos --out report.html")]
+    Caption(caption::CaptionArguments),
+    /// Make one web page of the results of `caption --out`
+    #[command(after_help = "Example:
+  songwriter caption photos --out results.json
+  songwriter report results.json --pictures photos --out report.html")]
+    Report(report::ReportArguments),
     /// Write songs about a picture, or from a text
     #[command(after_help = "Examples:
   songwriter write holiday.jpg
@@ -136,7 +145,8 @@ pub fn run() -> ExitCode {
     let stop = Arc::new(AtomicBool::new(false));
     let done = on_interrupt(&stop).and_then(|()| match arguments.command {
         Command::Collect(a) => collect::run(&a, &stop),
-        Command::Caption(a) => write::caption(&a, &stop),
+        Command::Caption(a) => caption::run(&a, &stop),
+        Command::Report(a) => report::run(&a, &stop),
         Command::Write(a) => write::write(&a, &stop),
         Command::Train(command) => train::run(&command, &stop),
         Command::Evaluate(command) => evaluate::run(&command, &stop),

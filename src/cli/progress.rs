@@ -90,6 +90,43 @@ pub(super) fn bar() -> ProgressBar {
     bar
 }
 
+/// Counts things done: a bar on a terminal, elsewhere a line now and then.
+#[derive(Debug)]
+pub struct Counter {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    started: Instant,
+    last: Option<Instant>,
+}
+
+impl Counter {
+    /// For things so called: "photos looked at".
+    pub fn new(what: &'static str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(bar);
+        Self { bar, what, started: Instant::now(), last: None }
+    }
+
+    /// So many of so many are done.
+    pub fn show(&mut self, done: usize, all: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+            bar.set_message(self.what);
+        } else if self.last.is_none_or(|t| t.elapsed() > LINE_EVERY) {
+            self.last = Some(Instant::now());
+            let time = duration(self.started.elapsed().as_secs_f64());
+            super::tell(&format!("{done}/{all} {}, {time}", self.what));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// Features of photos, computed where they are not kept yet, with progress.
 ///
 /// # Errors
@@ -100,21 +137,8 @@ pub fn features(
     encoder: &Tensors,
     stop: &AtomicBool,
 ) -> Result<Features> {
-    let bar = std::io::stderr().is_terminal().then(bar);
-    let (started, mut last) = (Instant::now(), None::<Instant>);
-    let tell = |done: usize, all: usize| {
-        if let Some(bar) = &bar {
-            bar.set_length(all as u64);
-            bar.set_position(done as u64);
-            bar.set_message("photos looked at");
-        } else if last.is_none_or(|t| t.elapsed() > LINE_EVERY) {
-            last = Some(Instant::now());
-            super::tell(&format!(
-                "{done}/{all} photos looked at, {}",
-                duration(started.elapsed().as_secs_f64())
-            ));
-        }
-    };
+    let mut counter = Counter::new("photos looked at");
+    let tell = |done: usize, all: usize| counter.show(done, all);
     Features::load_or_compute(folder, photos, encoder, tell, stop)
 }
 

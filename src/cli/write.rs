@@ -1,4 +1,4 @@
-//! `songwriter caption` and `songwriter write`.
+//! `songwriter write`.
 
 use std::io::{IsTerminal, Read};
 use std::ops::ControlFlow;
@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{DeviceKind, models_folder, print, tell};
-use crate::captioner::{Caption, Captioner};
+use crate::captioner::Captioner;
 use crate::error::{Error, Result};
 use crate::lyricist::brief::MAX_KEYWORDS;
 use crate::lyricist::{Keyword, Kind, Lyricist, Prompt, Song, SongOptions};
@@ -33,17 +33,6 @@ pub struct Common {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
-}
-
-/// Options of `caption`.
-#[derive(Debug, Args)]
-pub struct CaptionArguments {
-    /// Pictures: JPEG, PNG, WebP, GIF or BMP
-    #[arg(required = true, value_name = "PICTURE")]
-    pub pictures: Vec<PathBuf>,
-    /// What `caption` and `write` share
-    #[command(flatten)]
-    pub common: Common,
 }
 
 /// Options of `write`.
@@ -119,13 +108,6 @@ const WHOLE_SONG: usize = 3;
 const AT_ONCE: u32 = 8;
 
 #[derive(Debug, Serialize)]
-struct CaptionLine<'a> {
-    picture: &'a str,
-    caption: &'a str,
-    log_prob: f32,
-}
-
-#[derive(Debug, Serialize)]
 struct SongLine {
     text: String,
     random_seed: u64,
@@ -158,12 +140,12 @@ impl From<Song> for SongLine {
     }
 }
 
-fn open_captioner(common: &Common, compute: &Compute) -> Result<Captioner> {
+pub(super) fn open_captioner(common: &Common, compute: &Compute) -> Result<Captioner> {
     let folder = models_folder(common.models.as_ref()).join("captioner");
     Captioner::new(&ModelFiles::open(&folder)?, compute)
 }
 
-fn open_picture(path: &Path) -> Result<Picture> {
+pub(super) fn open_picture(path: &Path) -> Result<Picture> {
     // A picture that is larger than this as a file would be refused for its size anyway.
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
@@ -171,43 +153,8 @@ fn open_picture(path: &Path) -> Result<Picture> {
     Picture::from_bytes(&path.display().to_string(), &bytes)
 }
 
-fn json(value: &impl Serialize) -> Result<String> {
+pub(super) fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map(|line| line + "\n").map_err(|e| Error::Usage(e.to_string()))
-}
-
-/// Says what is in each picture, one line each. A picture that can't be read does not keep the
-/// others from being captioned.
-///
-/// # Errors
-/// The models can't be loaded, or a picture could not be read (the last one is named).
-pub fn caption(a: &CaptionArguments, stop: &AtomicBool) -> Result<()> {
-    let compute = a.common.device.compute()?;
-    let captioner = open_captioner(&a.common, &compute)?;
-    let mut failed = None;
-    for path in &a.pictures {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let picture = match open_picture(path) {
-            Ok(picture) => picture,
-            Err(error) => {
-                if let Some(before) = failed.replace(error) {
-                    tell(&format!("songwriter: {before}"));
-                }
-                continue;
-            }
-        };
-        let Caption { text, log_prob, .. } = block_on(captioner.caption(&picture, a.common.beam))?;
-        let name = path.display().to_string();
-        print(&if a.common.json {
-            json(&CaptionLine { picture: &name, caption: &text, log_prob })?
-        } else if a.pictures.len() > 1 {
-            format!("{name}: {text}\n")
-        } else {
-            format!("{text}\n")
-        })?;
-    }
-    failed.map_or(Ok(()), Err)
 }
 
 /// Writes songs about a picture, about words or from a seed text. On a terminal they appear line by

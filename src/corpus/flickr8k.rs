@@ -106,6 +106,15 @@ pub fn tokens(caption: &str) -> Vec<String> {
         .collect()
 }
 
+/// Captions as [`tokens`] gives them, with spaces between the words, by the names of the photos.
+///
+/// # Errors
+/// The file can't be read or is malformed.
+pub fn read_references(path: &Path) -> Result<BTreeMap<String, Vec<String>>> {
+    let captions = read_captions(path)?;
+    Ok(captions.into_iter().map(|(name, said)| (name, said.iter().map(|w| w.join(" ")).collect())).collect())
+}
+
 fn read_text(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     String::from_utf8(bytes).map_err(|e| {
