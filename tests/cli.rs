@@ -289,17 +289,23 @@ fn tensors(out: &Path) -> Vec<u8> {
     std::fs::read(out.join("tensors.safetensors")).unwrap()
 }
 
-/// Kills a run in the middle, resumes it, and compares with a run that was left alone.
+/// Kills a run of the lyricist in the middle, resumes it, and compares with a run that was left
+/// alone.
 fn killed_and_resumed(more: &[&str]) {
     let (dir, data) = verse();
-    let whole = dir.path().join("whole");
-    let output = small_run(&data, &whole, more).output().unwrap();
+    resumed_is_whole(dir.path(), |out, options| small_run(&data, out, &[more, options].concat()));
+}
+
+/// Kills a run in the middle, resumes it, and compares with a run that was left alone. `run` makes
+/// the command of a training of 60 updates for a folder, with options.
+fn resumed_is_whole(dir: &Path, run: impl Fn(&Path, &[&str]) -> Command) {
+    let whole = dir.join("whole");
+    let output = run(&whole, &[]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
 
-    let broken = dir.path().join("broken");
+    let broken = dir.join("broken");
     let checkpoint: PathBuf = broken.join("run.ckpt");
-    let mut child =
-        small_run(&data, &broken, &[more, &["--checkpoint-every", "1"]].concat()).spawn().unwrap();
+    let mut child = run(&broken, &["--checkpoint-every", "1"]).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !checkpoint.exists() {
         assert!(Instant::now() < deadline, "no checkpoint was written");
@@ -308,7 +314,7 @@ fn killed_and_resumed(more: &[&str]) {
     child.kill().unwrap(); // SIGKILL: nothing can be tidied up
     let killed = child.wait_with_output().unwrap();
     assert!(!text(&killed.stderr).contains("Done in"), "the run was over before it was killed");
-    let output = small_run(&data, &broken, &[more, &["--resume"]].concat()).output().unwrap();
+    let output = run(&broken, &["--resume"]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(tensors(&whole) == tensors(&broken), "the resumed run came to other weights");
     let steps = |out: &Path| -> Vec<String> {
@@ -320,6 +326,99 @@ fn killed_and_resumed(more: &[&str]) {
     // What was noted between the last validation and the kill may be lost, nothing else.
     assert!(steps(&broken).iter().all(|step| rows.contains(&step.as_str())));
     assert!(broken.join("curves.svg").exists());
+}
+
+/// A corpus of the sample pictures, laid out as Flickr8k is.
+fn photos() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/samples");
+    let mut names: Vec<String> = std::fs::read_dir(samples.clone())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".jpg"))
+        .collect();
+    names.sort();
+    let mut captions = String::new();
+    for (i, name) in names.iter().enumerate() {
+        std::fs::copy(samples.join(name), images.join(name)).unwrap();
+        let thing = ["cat", "boat", "hill"][i % 3];
+        captions += &format!("{name}#0\tA {thing} on the left of a road .\n");
+        captions += &format!("{name}#1\tOne quiet {thing} .\n{name}#2\tThe {thing} and a road\n");
+    }
+    let (train, dev) = names.split_at(names.len() - 2);
+    std::fs::write(dir.path().join("Flickr8k.token.txt"), captions).unwrap();
+    std::fs::write(dir.path().join("Flickr_8k.trainImages.txt"), train.join("\n")).unwrap();
+    std::fs::write(dir.path().join("Flickr_8k.devImages.txt"), dev.join("\n")).unwrap();
+    dir
+}
+
+fn small_captioner(dir: &Path, out: &Path, more: &[&str]) -> Command {
+    let mut command = command(&["train", "captioner", "--steps", "60", "--validate-every", "30"]);
+    command.args(["--embedding", "12", "--hidden", "16", "--values", "12", "--keys", "8"]);
+    command.args(["--min-count", "1", "--batch-photos", "2", "--parts", "1"]);
+    command.arg("--data").arg(dir).arg("--features").arg(dir.join("features")).arg("--out").arg(out);
+    command.args(more).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_captioner_is_trained_killed_resumed_and_used() {
+    let dir = photos();
+    resumed_is_whole(dir.path(), |out, more| small_captioner(dir.path(), out, more));
+    let first = dir.path().join("whole").display().to_string();
+
+    // What it has learned to say is a caption of the corpus, and results and a report come of it.
+    let models = dir.path().join("models");
+    let export = ["export", &first, &models.join("captioner").display().to_string(), "--small"];
+    assert!(songwriter(&export).status.success());
+    let [images, results, page] =
+        ["images", "results.json", "report.html"].map(|name| dir.path().join(name).display().to_string());
+    let models = models.display().to_string();
+    let run = ["caption", &images, "--out", &results, "--models", &models];
+    let output = songwriter(&run);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found: Value = serde_json::from_slice(&std::fs::read(&results).unwrap()).unwrap();
+    let blobs = found["imgblobs"].as_array().unwrap();
+    let files = std::fs::read_dir(&images).unwrap().count();
+    assert_eq!(blobs.len(), files);
+    for blob in blobs {
+        assert_eq!(blob["references"].as_array().unwrap().len(), 3);
+        assert!(blob["candidate"]["logprob"].as_f64().unwrap() < 0.0);
+        assert!(blob["candidate"]["text"].as_str().unwrap().len() > 3, "{blob}");
+        assert_eq!(blob["words"][0]["attention"].as_array().unwrap().len(), 49);
+    }
+    // Once more: nothing is left to be done, and nothing is lost.
+    let output = songwriter(&run);
+    assert!(text(&output.stderr).contains(&format!("{files}/{files}")), "{}", text(&output.stderr));
+    assert_eq!(found, serde_json::from_slice::<Value>(&std::fs::read(&results).unwrap()).unwrap());
+    assert_refused(&songwriter(&[&run[..], &["--beam", "2"]].concat()), "other options");
+    assert_refused(&songwriter(&["report", &results, "--out", &page]), "--pictures");
+    let output = songwriter(&["report", &results, "--pictures", &images, "--out", &page]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert_eq!(page.matches("data:image/jpeg;base64,").count(), files);
+    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("@DATA@"));
+
+    // It goes on to learn from what it says itself.
+    let again = ["--start-from", &first, "--self-critical", "--samples", "3", "--learning-rate", "1e-3"];
+    let second = dir.path().join("second");
+    let output = small_captioner(dir.path(), &second, &again).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(tensors(&second) != tensors(Path::new(&first)));
+}
+
+#[test]
+fn the_plain_captioner_is_trained_killed_and_resumed() {
+    let dir = photos();
+    let plain = |out: &Path, more: &[&str]| {
+        small_captioner(dir.path(), out, &[&["--attention", "none"], more].concat())
+    };
+    resumed_is_whole(dir.path(), plain);
+    let out = dir.path().join("other");
+    let output = plain(&out, &["--self-critical"]).output().unwrap();
+    assert_refused(&output, "decoder with attention");
 }
 
 #[test]

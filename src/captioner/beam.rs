@@ -103,3 +103,137 @@ impl BeamSearch {
         Ok(done)
     }
 }
+
+#[cfg(all(test, feature = "native"))]
+mod tests {
+    use super::*;
+    use crate::captioner::decoder::{Attention, DecoderConfig};
+    use crate::captioner::encoder::{FEATURES, REGIONS};
+    use crate::lyricist::sampling::Rng;
+    use crate::nn::{Compute, block_on};
+    use crate::weights::Tensors;
+
+    /// End, unknown and three words.
+    const WORDS: usize = 5;
+
+    /// A network of random weights, large enough that it has opinions.
+    fn network(seed: u64) -> Network {
+        let config = DecoderConfig {
+            words: WORDS,
+            embedding_size: 4,
+            hidden_size: 6,
+            attention: Attention::Additive,
+            attention_size: 5,
+            value_size: 3,
+            dropout: 0.0,
+        };
+        let mut rng = Rng::new(seed);
+        let mut tensors = Tensors::new("toy");
+        let shapes: [(&str, &[usize]); 16] = [
+            ("value.weight", &[FEATURES, 3]),
+            ("value.bias", &[3]),
+            ("key.weight", &[3, 5]),
+            ("key.bias", &[5]),
+            ("query", &[6, 5]),
+            ("score", &[5]),
+            ("start.weight", &[3, 12]),
+            ("start.bias", &[12]),
+            ("embedding", &[WORDS, 4]),
+            ("lstm.0.input", &[4, 24]),
+            ("lstm.0.context", &[3, 24]),
+            ("lstm.0.recurrent", &[6, 24]),
+            ("lstm.0.bias", &[24]),
+            ("output.weight", &[9, 4]),
+            ("output.bias", &[4]),
+            ("words.bias", &[WORDS]),
+        ];
+        for (name, shape) in shapes {
+            let size = shape.iter().product();
+            let scale = if name == "value.weight" { 0.1 } else { 3.0 };
+            let values = (0..size).map(|_| scale * (rng.uniform() as f32 - 0.5)).collect();
+            tensors.insert(name, shape, values);
+        }
+        Network::new(&config, &tensors, &Compute::cpu()).unwrap()
+    }
+
+    fn grid(seed: u64) -> Vec<f32> {
+        let mut rng = Rng::new(seed);
+        (0..REGIONS * FEATURES).map(|_| rng.uniform() as f32).collect()
+    }
+
+    /// The log-probability of a sentence, word by word.
+    fn measure(network: &Network, grid: &[f32], ids: &[usize]) -> f32 {
+        let mut state = network.begin(grid).unwrap();
+        let mut last = END;
+        let mut sum = 0.0;
+        for &id in ids.iter().chain([&END]) {
+            let mut scores = block_on(network.step(&[last], &mut state)).unwrap();
+            log_softmax(&mut scores);
+            sum += scores[id];
+            last = id;
+        }
+        sum
+    }
+
+    /// All sentences of one to `longest` words.
+    fn sentences(longest: usize) -> Vec<Vec<usize>> {
+        let mut all = Vec::new();
+        let mut begun = vec![Vec::new()];
+        for _ in 0..longest {
+            let next = |ids: &Vec<usize>| {
+                let ids = ids.clone();
+                (UNKNOWN + 1..WORDS).map(move |id| [ids.as_slice(), &[id]].concat())
+            };
+            begun = begun.iter().flat_map(next).collect();
+            all.extend(begun.iter().cloned());
+        }
+        all
+    }
+
+    #[test]
+    fn a_beam_as_wide_as_the_language_finds_what_trying_all_finds() {
+        for seed in 0..5 {
+            let (network, grid) = (network(seed), grid(seed));
+            let search = BeamSearch { width: 100, longest: 3 };
+            let found = block_on(search.run(&network, network.begin(&grid).unwrap())).unwrap();
+            let mut all: Vec<Hypothesis> = sentences(3)
+                .into_iter()
+                .map(|ids| Hypothesis { log_prob: measure(&network, &grid, &ids), ids, attention: vec![] })
+                .collect();
+            all.sort_by(|a, b| b.score().total_cmp(&a.score()));
+            assert_eq!(found.len(), 39);
+            for (found, wanted) in found.iter().zip(&all) {
+                assert_eq!(found.ids, wanted.ids, "seed {seed}");
+                assert!((found.log_prob - wanted.log_prob).abs() < 1e-4);
+            }
+            for hypothesis in &found {
+                assert_eq!(hypothesis.attention.len(), hypothesis.ids.len() + 1);
+                for attention in &hypothesis.attention {
+                    assert_eq!(attention.len(), REGIONS);
+                    assert!((attention.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_narrow_beam_takes_the_likeliest_word_each_time() {
+        let (network, grid) = (network(9), grid(9));
+        let search = BeamSearch { width: 1, longest: 3 };
+        let found = block_on(search.run(&network, network.begin(&grid).unwrap())).unwrap();
+        let mut ids = Vec::new();
+        let mut state = network.begin(&grid).unwrap();
+        let mut last = END;
+        while ids.len() < 3 {
+            let scores = block_on(network.step(&[last], &mut state)).unwrap();
+            let allowed = (0..WORDS).filter(|&id| id != UNKNOWN && (id != END || !ids.is_empty()));
+            last = allowed.max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
+            if last == END {
+                break;
+            }
+            ids.push(last);
+        }
+        assert_eq!(found[0].ids, ids);
+        assert!(BeamSearch::new(0).is_err() && BeamSearch::new(101).is_err());
+    }
+}
