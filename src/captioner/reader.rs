@@ -161,7 +161,7 @@ impl Reader {
         let mut gates = self.input.apply(&words, rows);
         self.context.add_product(&contexts, &mut gates);
         self.recurrent.add_product(&state.hidden, &mut gates);
-        lstm(&mut gates, &mut state.hidden, &mut state.content, h);
+        lstm(&gates, &mut state.hidden, &mut state.content, h);
         let told: Vec<f32> = state
             .hidden
             .chunks_exact(h)

@@ -54,7 +54,7 @@ enum Command {
     Write(write::WriteArguments),
     /// Train one of the two networks on your own data
     #[command(subcommand)]
-    Train(train::Train),
+    Train(Box<train::Train>),
     /// Measure how good the models are
     #[command(subcommand)]
     Evaluate(evaluate::Evaluate),

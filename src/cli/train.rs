@@ -43,7 +43,7 @@ Examples:
   songwriter train captioner --data flickr8k
   songwriter train captioner --data flickr8k --encoder efficientnet_lite0.pth --epochs 20
   songwriter train captioner --data flickr8k --start-from checkpoints/captioner --self-critical \\
-      --learning-rate 5e-5 --out checkpoints/captioner-2
+      --out checkpoints/captioner-2
   songwriter train captioner --data flickr8k --resume          go on where Ctrl-C stopped"
     )]
     Captioner(CaptionerArguments),

@@ -163,6 +163,36 @@ test("samples, own words, temperature and seed", async () => {
   });
 });
 
+test("a word of the caption shows where it came from", async () => {
+  await withPage({ query: "?device=cpu&lines=1" }, async ({ page, assertQuiet }) => {
+    assert.ok(await page.isHidden("#seen"));
+    await page.setInputFiles("#file", PICTURE);
+    const { caption } = await whenSung(page);
+    assert.equal((await page.locator("#seen-words button").allTextContents()).join(" "), caption);
+    // How much light a place of the picture keeps.
+    const shade = () =>
+      page.evaluate(() => {
+        const canvas = document.querySelector("#looking");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return data.filter((_, i) => i % 4 === 3);
+      });
+    assert.ok(!(await page.locator("#looking.on").count()));
+    const words = page.locator("#seen-words button");
+    await words.first().hover();
+    assert.equal(await page.locator("#looking.on").count(), 1);
+    const first = Object.values(await shade());
+    assert.ok(Math.max(...first) > 60 && Math.min(...first) < 20, "some is in the shade, some is not");
+    // With the keyboard, another word looks elsewhere.
+    await words.last().focus();
+    const last = Object.values(await shade());
+    assert.ok(first.some((value, i) => Math.abs(value - last[i]) > 5));
+    await page.evaluate(() => document.activeElement.blur());
+    await page.mouse.move(0, 0);
+    assert.equal(await page.locator("#looking.on").count(), 0);
+    assertQuiet();
+  });
+});
+
 test("songs are as they were asked for", async () => {
   await withPage({ query: "?device=cpu" }, async ({ page, assertQuiet }) => {
     await page.click("#samples button >> nth=0");

@@ -1,6 +1,7 @@
 /**
  * The page: what can be clicked, what is shown. The thinking happens in the worker.
  */
+import { showSeen } from "./attention.js";
 import { Keywords } from "./keywords.js";
 import { listen, preview, readable } from "./pictures.js";
 import { Client, WorkerCrash } from "./protocol.js";
@@ -155,6 +156,7 @@ function idle() {
 }
 
 function clearSheet() {
+  showSeen([]);
   $("caption").value = "";
   $("caption").disabled = true;
   keywords.replace([]);
@@ -187,8 +189,9 @@ async function usePicture(blob, name) {
     if (mine !== turn) return;
     pictureWaits = false;
     say("Looking at the picture…");
-    const { caption } = await client.caption(bytes, name, BEAM);
+    const { caption, words } = await client.caption(bytes, name, BEAM);
     if (mine !== turn) return;
+    showSeen(words);
     $("caption").disabled = false;
     $("caption").value = caption;
     keywords.replace(await client.keywords(caption));

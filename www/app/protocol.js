@@ -10,7 +10,10 @@
  *   The device in use, a sentence on why, and what can be asked of the songwriter.
  * @typedef {{moods: string[], kinds: string[], schemes: string[], defaults: WriteOptions,
  *   limits: Record<string, [number, number]> & {keywords: number}}} Options
- * @typedef {{caption: string, log_prob: number}} Caption
+ * @typedef {{word: string, attention: number[]}} SeenWord
+ *   Shares of 7 x 7 regions of the picture, row by row: where it was looked for the word.
+ * @typedef {{caption: string, log_prob: number, words: SeenWord[],
+ *   candidates: {caption: string, log_prob: number}[]}} Caption
  * @typedef {{word: string, used: string | null, present?: boolean}} Keyword
  *   `used` is the word that stands for `word` in a song.
  * @typedef {{caption?: string, keywords?: string[] | null, seed_text?: string, mood?: string | null,

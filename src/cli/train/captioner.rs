@@ -61,18 +61,20 @@ pub struct CaptionerArguments {
     /// Length of a region's keys, with attention
     #[arg(long, default_value_t = 256, value_parser = positive_count)]
     pub keys: usize,
-    /// Share of the decoder's inputs and outputs that is dropped
-    #[arg(long, default_value_t = 0.5, value_parser = share)]
-    pub dropout: f64,
+    /// Share of the decoder's inputs and outputs that is dropped (default: 0.4; with --self-critical
+    /// none, as it has to judge itself as it speaks)
+    #[arg(long, value_parser = share)]
+    pub dropout: Option<f64>,
     /// Share of each target word that is spread over all words
     #[arg(long, default_value_t = 0.1, value_parser = share)]
     pub smoothing: f64,
     /// Weight of the term that has the attention pass over all of the picture
     #[arg(long, default_value_t = 0.5, value_name = "X")]
     pub coverage: f64,
-    /// Standard deviation of the noise that features are multiplied by
-    #[arg(long, default_value_t = 0.1, value_name = "X")]
-    pub feature_noise: f64,
+    /// Standard deviation of the noise that features are multiplied by (default: 0.1; with
+    /// --self-critical none)
+    #[arg(long, value_name = "X")]
+    pub feature_noise: Option<f64>,
     /// Learn from captions that the network itself says, by their CIDEr-D; for a network that has
     /// learned to speak, so with --start-from
     #[arg(long)]
@@ -90,11 +92,11 @@ pub struct CaptionerArguments {
     #[arg(long, value_parser = positive_count)]
     pub steps: Option<usize>,
     /// Passes over the photos
-    #[arg(long, default_value_t = 15.0, value_parser = positive)]
+    #[arg(long, default_value_t = 14.0, value_parser = positive)]
     pub epochs: f64,
-    /// Highest learning rate
-    #[arg(long, default_value_t = 1e-3, value_parser = positive)]
-    pub learning_rate: f64,
+    /// Highest learning rate (default: 1e-3, with --self-critical 8e-5)
+    #[arg(long, value_parser = positive)]
+    pub learning_rate: Option<f64>,
     /// What the model's manifest says of the data
     #[arg(long, default_value = "captioned photos given by the user")]
     pub data_note: String,
@@ -104,6 +106,15 @@ pub struct CaptionerArguments {
     /// What every training has
     #[command(flatten)]
     pub common: Common,
+}
+
+impl CaptionerArguments {
+    /// With dropout or noise a network that learns from itself would judge captions that another
+    /// one said, whose probabilities it can push down without end: after some hundred updates it
+    /// falls apart.
+    fn dropout(&self) -> f64 {
+        self.dropout.unwrap_or(if self.self_critical { 0.0 } else { 0.4 })
+    }
 }
 
 /// How the decoder looks at the picture.
@@ -138,7 +149,7 @@ pub fn run(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
     let (words, config) = match &earlier {
         Some(files) => {
             let config: DecoderConfig = files.json(CONFIG)?;
-            (files.json::<Words>(WORDS)?, DecoderConfig { dropout: a.dropout, ..config })
+            (files.json::<Words>(WORDS)?, DecoderConfig { dropout: a.dropout(), ..config })
         }
         None => {
             let captions = train_set.iter().flat_map(|c| c.captions.iter().map(Vec::as_slice));
@@ -151,7 +162,7 @@ pub fn run(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
                 attention: a.attention.into(),
                 attention_size: if attends { a.keys } else { 0 },
                 value_size: if attends { a.values } else { 0 },
-                dropout: a.dropout,
+                dropout: a.dropout(),
             };
             (words, config)
         }
@@ -208,7 +219,8 @@ fn fit_network<N: DecoderNetwork>(
     let plans = Plans::new(vec![0; photos.len()], a.batch_photos, a.common.random_seed);
     let per_epoch = plans.per_epoch();
     let steps = a.steps.unwrap_or_else(|| (a.epochs * per_epoch as f64).ceil() as usize);
-    let settings = settings(&a.common, steps, a.learning_rate);
+    let settings =
+        settings(&a.common, steps, a.learning_rate.unwrap_or(if a.self_critical { 8e-5 } else { 1e-3 }));
     let autodiff = device.clone().autodiff();
     let model = match &earlier {
         Some(tensors) => N::load(config, tensors, &autodiff)?,
@@ -236,7 +248,7 @@ fn fit_network<N: DecoderNetwork>(
         } else {
             Lesson { smoothing: a.smoothing, coverage: a.coverage }
         },
-        feature_noise: a.feature_noise,
+        feature_noise: a.feature_noise.unwrap_or(if a.self_critical { 0.0 } else { 0.1 }),
         seed: a.common.random_seed,
         autodiff,
         out: a.out.clone(),
