@@ -169,6 +169,25 @@ pub fn storage(shape: &[usize]) -> Precision {
     if shape.iter().product::<usize>() < 20_000 { Precision::Single } else { Precision::Steps }
 }
 
+/// The precision to store a tensor of a captioner in where size matters more, as it does on the
+/// wire. What is early in the encoder stays as precise as [`storage`] has it, since all that follows
+/// sees its errors; three quarters of the encoder's weights are in its last blocks.
+pub fn small_storage(name: &str, shape: &[usize]) -> Precision {
+    let early = |name: &str| {
+        let block = name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next());
+        block.is_some_and(|number| number.parse::<usize>().is_ok_and(|n| n < EARLY_BLOCKS))
+            || name.starts_with("stem")
+    };
+    match name.strip_prefix("encoder.") {
+        Some(name) if early(name) => storage(shape),
+        _ if shape.iter().product::<usize>() < 4096 => Precision::Single,
+        _ => Precision::CoarseSteps,
+    }
+}
+
+/// Blocks that [`small_storage`] does not pack into 8 bits.
+const EARLY_BLOCKS: usize = 11;
+
 #[derive(Debug, Clone)]
 struct Conv {
     /// `[out, in / groups, height, width]`

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::captioner::encoder::small_storage;
 use crate::error::{Error, Result};
-use crate::weights::{ModelFiles, Precision, TENSORS, write_folder};
+use crate::weights::{ModelFiles, TENSORS, write_folder};
 
 /// Options of `export`.
 #[derive(Debug, Args)]
@@ -20,7 +21,8 @@ pub struct ExportArguments {
     /// What the manifest is to say of the licence
     #[arg(long)]
     pub licence_note: Option<String>,
-    /// Weights in 8 bits, with a scale for each row of a table: half the size
+    /// Weights in 8 bits, with a scale for each row of a table, but for the early ones of a captioner's
+    /// encoder: half the size
     #[arg(long)]
     pub small: bool,
     /// JSON object of measured figures for the manifest, as `evaluate --json` prints it; measure
@@ -28,9 +30,6 @@ pub struct ExportArguments {
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
 }
-
-/// Tensors of fewer values stay as precise as they are: they cost little and matter much.
-const WORTH_PACKING: usize = 4096;
 
 /// Copies the files that the manifest lists, their digests compared, and nothing else (no
 /// checkpoint); with `--small`, the weights are packed. Other files in the target folder stay.
@@ -56,11 +55,7 @@ pub fn run(a: &ExportArguments) -> Result<()> {
         .iter()
         .map(|entry| {
             if a.small && entry.path == TENSORS {
-                let small = |_: &str, shape: &[usize]| match shape.iter().product::<usize>() {
-                    0..WORTH_PACKING => Precision::Single,
-                    _ => Precision::CoarseSteps,
-                };
-                return Ok((TENSORS, model.tensors()?.to_safetensors_as(small)?));
+                return Ok((TENSORS, model.tensors()?.to_safetensors_as(small_storage)?));
             }
             Ok((entry.path.as_str(), model.bytes(&entry.path)?.to_vec()))
         })
