@@ -15,7 +15,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::lyricist::brief::{MAX_KEYWORDS, MAX_LINES};
 use crate::lyricist::options::MAX_STANZAS;
-use crate::lyricist::{Kind, Song};
+use crate::lyricist::{Foresight, Kind, Song};
 use crate::nn::Compute;
 use crate::verse::{Mood, Scheme};
 use crate::weights::ModelFiles;
@@ -82,6 +82,35 @@ impl Default for SongRequest {
     }
 }
 
+impl SongRequest {
+    fn prompt_and_options(self) -> Result<(Prompt, SongOptions), Error> {
+        let random_seed = self.random_seed.parse().map_err(|_| {
+            Error::Data(format!(
+                "{:?} is no random seed: it has to be a whole number from 0 to {}.",
+                self.random_seed,
+                u64::MAX
+            ))
+        })?;
+        let options = SongOptions {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            random_seed,
+            lines: self.lines,
+            stanzas: self.stanzas,
+            kind: self.kind,
+            mood: self.mood,
+            scheme: self.scheme,
+            choose: self.choose,
+        };
+        let mut prompt = Prompt::from_caption(&self.caption);
+        if let Some(keywords) = self.keywords {
+            prompt.keywords = keywords;
+        }
+        prompt.text = self.seed_text;
+        Ok((prompt, options))
+    }
+}
+
 /// A part of a song while it is written.
 #[derive(Serialize)]
 struct Piece<'a> {
@@ -114,11 +143,12 @@ struct KeywordAnswer {
     present: Option<bool>,
 }
 
-/// A character that may come next; `null` is the end of the song.
+/// What was expected at a place of a text; `null` in place of a character is the end.
 #[derive(Serialize)]
-struct NextAnswer {
-    character: Option<char>,
+struct ForesightAnswer {
+    next: Option<char>,
     p: f32,
+    likeliest: Vec<(Option<char>, f32)>,
 }
 
 /// What can be asked for.
@@ -229,38 +259,17 @@ impl Engine {
     /// it, the songs end there.
     pub async fn write(&self, request: JsValue, on_text: Function) -> Result<JsValue, JsError> {
         let request: SongRequest = serde_wasm_bindgen::from_value(request)?;
-        let random_seed = request.random_seed.parse().map_err(|_| {
-            Error::Data(format!(
-                "{:?} is no random seed: it has to be a whole number from 0 to {}.",
-                request.random_seed,
-                u64::MAX
-            ))
-        })?;
-        if !(1..=MOST_SONGS).contains(&request.songs) {
-            let why = format!("{} songs at once are out of range: 1 to {MOST_SONGS}.", request.songs);
+        let count = request.songs;
+        if !(1..=MOST_SONGS).contains(&count) {
+            let why = format!("{count} songs at once are out of range: 1 to {MOST_SONGS}.");
             return Err(Error::Usage(why).into());
         }
-        let options = SongOptions {
-            temperature: request.temperature,
-            top_p: request.top_p,
-            random_seed,
-            lines: request.lines,
-            stanzas: request.stanzas,
-            kind: request.kind,
-            mood: request.mood,
-            scheme: request.scheme,
-            choose: request.choose,
-        };
-        let mut prompt = Prompt::from_caption(&request.caption);
-        if let Some(keywords) = request.keywords {
-            prompt.keywords = keywords;
-        }
-        prompt.text = request.seed_text;
+        let (prompt, options) = request.prompt_and_options()?;
         // What the page's function throws ends the song, and then the call with the same error.
         let mut thrown = None;
         let songs = self
             .songwriter
-            .write(&prompt, &options, request.songs, async |song: usize, text: &str| {
+            .write(&prompt, &options, count, async |song: usize, text: &str| {
                 match hand_over(&on_text, &Piece { song, text }).await {
                     Ok(true) => ControlFlow::Continue(()),
                     Ok(false) => ControlFlow::Break(()),
@@ -278,11 +287,14 @@ impl Engine {
         to_js(&SongsAnswer { songs })
     }
 
-    /// The likeliest characters after a text, `[{character, p}]`.
-    pub async fn next(&self, text: String) -> Result<JsValue, JsError> {
-        let next = self.songwriter.lyricist().next(&text).await?.into_iter();
-        let answers = next.take(SHOWN).map(|(character, p)| NextAnswer { character, p });
-        to_js(&answers.collect::<Vec<_>>())
+    /// What the network expected at each character of a song (`request` as for [`Engine::write`]) and
+    /// behind it: `[{next, p, likeliest: [[character, p]]}]`.
+    pub async fn foresee(&self, text: String, request: JsValue) -> Result<JsValue, JsError> {
+        let request: SongRequest = serde_wasm_bindgen::from_value(request)?;
+        let (prompt, options) = request.prompt_and_options()?;
+        let seen = self.songwriter.lyricist().foresee(&text, &prompt.keywords, &options, SHOWN).await?;
+        let answer = |f: Foresight| ForesightAnswer { next: f.next, p: f.p, likeliest: f.likeliest };
+        to_js(&seen.into_iter().map(answer).collect::<Vec<_>>())
     }
 
     /// The encoder's view of a picture, for the tests.
@@ -297,8 +309,8 @@ impl Engine {
     }
 }
 
-/// Characters that [`Engine::next`] tells of.
-const SHOWN: usize = 12;
+/// Characters that [`Engine::foresee`] tells of at each place.
+const SHOWN: usize = 6;
 
 impl From<Song> for SongAnswer {
     fn from(song: Song) -> Self {

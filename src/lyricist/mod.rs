@@ -18,4 +18,4 @@ pub use char_rnn::{CharRnn, CharRnnConfig};
 pub use options::SongOptions;
 pub use prompt::{Keyword, Prompt};
 pub use sampling::Rng;
-pub use writer::{Lyricist, Song};
+pub use writer::{Foresight, Lyricist, Song};

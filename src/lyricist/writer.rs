@@ -44,6 +44,17 @@ pub struct Song {
     pub left_out: usize,
 }
 
+/// What the network expects at a place of a text. `None` in place of a character is the end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Foresight {
+    /// The character that stands there; none behind the text.
+    pub next: Option<char>,
+    /// Its probability, at temperature 1; 0 behind the text.
+    pub p: f32,
+    /// The likeliest characters and their probabilities, the likeliest first.
+    pub likeliest: Vec<(Option<char>, f32)>,
+}
+
 impl Song {
     /// Whether the word that stands for a keyword is in the song, in this or another form.
     pub fn holds(&self, keyword: &Keyword) -> bool {
@@ -151,18 +162,42 @@ impl Lyricist {
         Ok(scores)
     }
 
-    /// The characters that may come after a text, with their probabilities, the likeliest first.
-    /// `None` stands for the end of the song.
+    /// What the network, told of a song what it was told when it wrote it, expects at each character
+    /// of the song's text: the probability of the character that stands there, and the `most`
+    /// likeliest ones. A last foresight tells of what may follow the text.
     ///
     /// # Errors
     /// The GPU does not answer.
-    pub async fn next(&self, text: &str) -> Result<Vec<(Option<char>, f32)>> {
-        let mut scores = self.logits(text).await?;
-        math::log_softmax(&mut scores);
-        let mut next: Vec<(Option<char>, f32)> =
-            scores.iter().enumerate().map(|(id, &p)| (self.alphabet.character(id), math::exp(p))).collect();
-        next.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Ok(next)
+    pub async fn foresee(
+        &self,
+        text: &str,
+        keywords: &[String],
+        options: &SongOptions,
+        most: usize,
+    ) -> Result<Vec<Foresight>> {
+        let told = self.brief(options, &self.resolve(keywords)).ids();
+        let mut state = self.network.told(&[told]);
+        let mut last = END;
+        let mut found = Vec::new();
+        let ids = self.alphabet.encode(text).0;
+        for next in ids.into_iter().map(Some).chain([None]) {
+            let mut scores = self.network.step(&[last], &mut state).await?;
+            math::log_softmax(&mut scores);
+            let mut order: Vec<usize> = (0..scores.len()).collect();
+            order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+            order.truncate(most);
+            let probability = |id: usize| math::exp(scores[id]);
+            found.push(Foresight {
+                next: next.and_then(|id| self.alphabet.character(id)),
+                p: next.map_or(0.0, probability),
+                likeliest: order
+                    .into_iter()
+                    .map(|id| (self.alphabet.character(id), probability(id)))
+                    .collect(),
+            });
+            last = next.unwrap_or(END);
+        }
+        Ok(found)
     }
 
     /// Writes songs with the seeds `random_seed`, `random_seed + 1` and so on, all at once; each is
@@ -244,14 +279,18 @@ impl Lyricist {
 
     /// Begins a stanza: what the network is told, and the symbol that begins texts.
     async fn begin(&self, tape: &mut Tape<'_>, options: &SongOptions, keywords: &[Keyword]) -> Result<Place> {
-        let brief = Brief {
+        let places = tape.begin(&[self.brief(options, keywords).ids()], END).await?;
+        Ok(places[0])
+    }
+
+    /// What the network is told of a stanza.
+    fn brief(&self, options: &SongOptions, keywords: &[Keyword]) -> Brief {
+        Brief {
             kind: options.kind,
             mood: options.mood,
             lines: Some(options.lines),
             keywords: keywords.iter().filter_map(|k| k.index).collect(),
-        };
-        let places = tape.begin(&[brief.ids()], END).await?;
-        Ok(places[0])
+        }
     }
 
     /// Begins a further stanza: behind a blank line where the network knows such, else afresh.
@@ -543,6 +582,28 @@ mod tests {
             let counts: Vec<usize> = song.text.split("\n\n").map(|stanza| stanza.lines().count()).collect();
             assert_eq!(counts, vec![lines; stanzas], "{:?}", song.text);
         }
+    }
+
+    #[test]
+    fn what_is_foreseen_is_what_the_network_that_writes_expects() {
+        let (lyricist, _) = lyricist(Cell::Lstm);
+        let keywords = ["sea".to_string(), "xyz".to_string()];
+        let options = SongOptions { lines: 3, ..SongOptions::default() };
+        let seen = crate::nn::block_on(lyricist.foresee("Moon", &keywords, &options, 4)).unwrap();
+        assert_eq!(
+            seen.iter().map(|f| f.next).collect::<Vec<_>>(),
+            [Some('M'), Some('o'), Some('o'), Some('n'), None]
+        );
+        assert!(seen.iter().all(|f| f.likeliest.len() == 4 && f.likeliest.is_sorted_by(|a, b| a.1 >= b.1)));
+        // The same by another road: the state of a song that was told the same.
+        let told = Brief { lines: Some(3), keywords: vec![0], ..Brief::default() };
+        let mut state = lyricist.network.told(&[told.ids()]);
+        let mut scores = crate::nn::block_on(lyricist.network.step(&[END], &mut state)).unwrap();
+        math::log_softmax(&mut scores);
+        let id = lyricist.alphabet.id('M').unwrap();
+        assert!((seen[0].p - scores[id].exp()).abs() < 1e-6);
+        let other = crate::nn::block_on(lyricist.foresee("Moon", &[], &options, 4)).unwrap();
+        assert_ne!(other[0].p, seen[0].p, "keywords matter");
     }
 
     #[test]

@@ -2,6 +2,8 @@
  * The page: what can be clicked, what is shown. The thinking happens in the worker.
  */
 import { showSeen } from "./attention.js";
+import { offerCamera } from "./camera.js";
+import { Foresight, drawSeeing } from "./how.js";
 import { Keywords } from "./keywords.js";
 import { listen, preview, readable } from "./pictures.js";
 import { Client, WorkerCrash } from "./protocol.js";
@@ -30,6 +32,7 @@ let isLost = false;
 let writing = null;
 const songs = new Songs($("song"), say);
 const keywords = new Keywords($("keywords"));
+const foresight = new Foresight((text, options) => client.foresee(text, options));
 
 /** @returns {{promise: Promise<void>, resolve: () => void}} */
 function deferred() {
@@ -157,6 +160,7 @@ function idle() {
 
 function clearSheet() {
   showSeen([]);
+  drawSeeing([]);
   $("caption").value = "";
   $("caption").disabled = true;
   keywords.replace([]);
@@ -192,6 +196,7 @@ async function usePicture(blob, name) {
     const { caption, words } = await client.caption(bytes, name, BEAM);
     if (mine !== turn) return;
     showSeen(words);
+    drawSeeing(words);
     $("caption").disabled = false;
     $("caption").value = caption;
     keywords.replace(await client.keywords(caption));
@@ -224,6 +229,7 @@ async function write(seed) {
       onText: (song, text) => mine === turn && songs.grow(song, text),
       signal: abort.signal,
     });
+    if (mine === turn) foresight.wrote(written.songs[0].text, options);
     await songs.ended();
     if (mine !== turn) return;
     const stopped = abort.signal.aborted;
@@ -294,5 +300,6 @@ $("keyword-form").addEventListener("submit", async (event) => {
 });
 
 listen(usePicture, showProblem);
+offerCamera(usePicture);
 const device = query.get("device");
 start({ device: device === "cpu" || device === "webgpu" ? device : null });

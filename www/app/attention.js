@@ -10,27 +10,35 @@ const SHADE = 200;
 
 const $ = (id) => document.getElementById(id);
 
-/** Shades the picture. @param {number[]} shares of as many rows as columns, row by row */
-function shade(shares) {
-  const image = $("preview");
+/**
+ * Darkens what was not looked at.
+ * @param {CanvasRenderingContext2D} context @param {number[]} shares of as many rows as columns, row by row
+ * @param {number} width @param {number} height of the whole picture on the canvas
+ */
+export function drawShade(context, shares, width, height) {
   const side = Math.round(Math.sqrt(shares.length));
   const small = document.createElement("canvas");
   small.width = small.height = side;
-  const context = small.getContext("2d");
-  const pixels = context.createImageData(side, side);
+  const fields = small.getContext("2d");
+  const pixels = fields.createImageData(side, side);
   const most = Math.max(...shares);
   shares.forEach((share, i) => {
     pixels.data[4 * i + 3] = SHADE * (1 - share / most);
   });
-  context.putImageData(pixels, 0, 0);
+  fields.putImageData(pixels, 0, 0);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(small, 0, 0, width, height);
+}
+
+/** Shades the picture. @param {number[]} shares */
+function shade(shares) {
+  const image = $("preview");
   // The picture was squashed to a square; its shade gets the picture's own proportions again.
   const canvas = $("looking");
   const ratio = image.naturalWidth / image.naturalHeight || 1;
   canvas.width = Math.max(1, Math.round(SIDE * Math.min(1, ratio)));
   canvas.height = Math.max(1, Math.round(SIDE / Math.max(1, ratio)));
-  const large = canvas.getContext("2d");
-  large.imageSmoothingQuality = "high";
-  large.drawImage(small, 0, 0, canvas.width, canvas.height);
+  drawShade(canvas.getContext("2d"), shares, canvas.width, canvas.height);
   canvas.classList.add("on");
 }
 

@@ -23,11 +23,15 @@
  *   JavaScript number holds: hence a string.
  * @typedef {{text: string, temperature: number, random_seed: string, keywords: Keyword[], left_out: number}} Song
  * @typedef {{songs: Song[], seconds: number}} Songs
+ * @typedef {{next: string | null, p: number, likeliest: [string | null, number][]}} Foreseen
+ *   What the lyricist expected at a place of a song: the probability of the letter that stands
+ *   there, and the likeliest ones. `null` is the end.
  *
  * @typedef {{id: number, kind: "open"} & OpenOptions
  *   | {id: number, kind: "caption", bytes: Uint8Array, name: string, beam: number}
  *   | {id: number, kind: "write", options: WriteOptions}
  *   | {id: number, kind: "keywords", text: string}
+ *   | {id: number, kind: "foresee", text: string, options: WriteOptions}
  *   | {id: number, kind: "stop"}
  *   | {id: number, kind: "picture_features", bytes: Uint8Array, name: string}
  *   | {id: number, kind: "lyricist_logits", text: string}} Request
@@ -105,6 +109,15 @@ export class Client {
     if (signal?.aborted) stop();
     signal?.addEventListener("abort", stop, { once: true });
     return answer.finally(() => signal?.removeEventListener("abort", stop));
+  }
+
+  /**
+   * What the lyricist expected at each letter of a song that it wrote as `options` asked.
+   * @param {string} text @param {WriteOptions} options
+   * @returns {Promise<Foreseen[]>}
+   */
+  foresee(text, options) {
+    return this.#ask({ kind: "foresee", text, options }).answer;
   }
 
   /**

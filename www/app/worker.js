@@ -95,6 +95,8 @@ const handlers = {
     return { ...written, seconds: (performance.now() - start) / 1000 };
   },
 
+  foresee: ({ text, options }) => engine.foresee(text, options),
+
   picture_features: ({ bytes, name }) => engine.picture_features(bytes, name),
 
   lyricist_logits: ({ text }) => engine.lyricist_logits(text),
