@@ -44,12 +44,12 @@ pub struct Song {
     pub left_out: usize,
 }
 
-/// What the network expects at a place of a text. `None` in place of a character is the end.
+/// What the network expects at a place of a text. `None` in place of a character is the end of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Foresight {
-    /// The character that stands there; none behind the text.
+    /// The character that stands there; behind the text, the end.
     pub next: Option<char>,
-    /// Its probability, at temperature 1; 0 behind the text.
+    /// Its probability, at temperature 1; behind the text, that of the end.
     pub p: f32,
     /// The likeliest characters and their probabilities, the likeliest first.
     pub likeliest: Vec<(Option<char>, f32)>,
@@ -189,7 +189,7 @@ impl Lyricist {
             let probability = |id: usize| math::exp(scores[id]);
             found.push(Foresight {
                 next: next.and_then(|id| self.alphabet.character(id)),
-                p: next.map_or(0.0, probability),
+                p: probability(next.unwrap_or(END)),
                 likeliest: order
                     .into_iter()
                     .map(|id| (self.alphabet.character(id), probability(id)))

@@ -12,6 +12,8 @@ export const launch = ({ webgpu = true } = {}) =>
       "--headless=new",
       "--no-sandbox",
       ...(webgpu ? ["--enable-unsafe-webgpu"] : ["--disable-features=WebGPU", "--disable-gpu"]),
+      // A test picture in place of a camera.
+      "--use-fake-device-for-media-stream",
       "--disable-quic",
       "--no-first-run",
       "--disable-background-networking",

@@ -44,12 +44,14 @@
  *   Any number of `progress` or `text` (all of a song so far), then one `done` or `failed`.
  */
 
+import { scriptAddress } from "./trusted.js";
+
 /** The worker is gone: what it was asked will never be answered. */
 export class WorkerCrash extends Error {}
 
 /** The worker, as a set of asynchronous functions. */
 export class Client {
-  #worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  #worker = new Worker(scriptAddress(new URL("worker.js", import.meta.url)), { type: "module" });
   #next = 1;
   /** @type {Map<number, {resolve: Function, reject: Function, heard: (answer: Answer) => void}>} */
   #waiting = new Map();
