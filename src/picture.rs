@@ -88,6 +88,11 @@ impl Picture {
         &self.pixels
     }
 
+    /// SHA-256 of the pixels, in hexadecimal: the same for the same file on every machine.
+    pub fn digest(&self) -> String {
+        crate::weights::sha256(&self.pixels)
+    }
+
     /// Left and right changed.
     #[must_use]
     pub fn mirrored(&self) -> Self {

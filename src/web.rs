@@ -297,6 +297,11 @@ impl Engine {
         to_js(&seen.into_iter().map(answer).collect::<Vec<_>>())
     }
 
+    /// Digest of the pixels that the encoder is given, for the tests.
+    pub fn picture_digest(bytes: Vec<u8>, name: String) -> Result<String, JsError> {
+        Ok(Picture::from_bytes(&name, &bytes)?.digest())
+    }
+
     /// The encoder's view of a picture, for the tests.
     pub async fn picture_features(&self, bytes: Vec<u8>, name: String) -> Result<Vec<f32>, JsError> {
         let picture = Picture::from_bytes(&name, &bytes)?;

@@ -1,6 +1,6 @@
 /** Ways in for pictures, and what is drawn of how they are seen and sung about. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch, openPage, whenReady, whenSung } from "./browser.js";
@@ -108,6 +108,31 @@ test("a camera that is refused gets a sentence and another chance", async () => 
     await page.waitForSelector("#camera-shoot:enabled");
     await page.click("#camera-close");
     assert.ok(await page.isHidden("#camera"));
+    assertQuiet();
+  });
+});
+
+test("files of every format give the pixels here that they give natively", async () => {
+  const fixtures = new URL("../fixtures/", import.meta.url);
+  const expected = JSON.parse(await readFile(new URL("pictures.json", fixtures), "utf8"));
+  const names = await readdir(new URL("pictures/", fixtures));
+  assert.deepEqual(names.sort(), Object.keys(expected).sort());
+  await withPage({}, async ({ page, assertQuiet }) => {
+    await whenReady(page);
+    const files = await Promise.all(
+      names.map(async (name) => [name, [...(await readFile(new URL(`pictures/${name}`, fixtures)))]]),
+    );
+    const found = await page.evaluate(async (files) => {
+      const app = document.querySelector("script[type=module]").src;
+      const { Client } = await import(new URL("protocol.js", app).href);
+      const client = new Client();
+      await client.open({ device: "cpu", models: new URL("models/", document.baseURI).href, fresh: false });
+      const digests = {};
+      for (const [name, bytes] of files) digests[name] = await client.pictureDigest(new Uint8Array(bytes), name);
+      client.close();
+      return digests;
+    }, files);
+    assert.deepEqual(found, expected);
     assertQuiet();
   });
 });

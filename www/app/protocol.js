@@ -33,6 +33,7 @@
  *   | {id: number, kind: "keywords", text: string}
  *   | {id: number, kind: "foresee", text: string, options: WriteOptions}
  *   | {id: number, kind: "stop"}
+ *   | {id: number, kind: "picture_digest", bytes: Uint8Array, name: string}
  *   | {id: number, kind: "picture_features", bytes: Uint8Array, name: string}
  *   | {id: number, kind: "lyricist_logits", text: string}} Request
  *   A `stop` carries the id of the request to write that it ends.
@@ -120,6 +121,15 @@ export class Client {
    */
   foresee(text, options) {
     return this.#ask({ kind: "foresee", text, options }).answer;
+  }
+
+  /**
+   * Digest of the pixels that the encoder is given, for the tests.
+   * @param {Uint8Array} bytes @param {string} name
+   * @returns {Promise<string>}
+   */
+  pictureDigest(bytes, name) {
+    return this.#ask({ kind: "picture_digest", bytes, name }).answer;
   }
 
   /**

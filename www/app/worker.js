@@ -97,6 +97,8 @@ const handlers = {
 
   foresee: ({ text, options }) => engine.foresee(text, options),
 
+  picture_digest: ({ bytes, name }) => Engine.picture_digest(bytes, name),
+
   picture_features: ({ bytes, name }) => engine.picture_features(bytes, name),
 
   lyricist_logits: ({ text }) => engine.lyricist_logits(text),
