@@ -28,8 +28,8 @@ fn difference(tensors: &Tensors) -> f32 {
 
     let encoder = Encoder::from_tensors(tensors, &Device::flex()).unwrap();
     // A batch of two: the second picture must not leak into the first.
-    let black = Picture::from_bytes("cat.jpg", include_bytes!("../www/samples/raccoon.jpg")).unwrap();
-    let input = encoder.input(&[picture, black]);
+    let other = Picture::from_bytes("coffee.jpg", include_bytes!("../www/samples/coffee.jpg")).unwrap();
+    let input = encoder.input(&[picture, other]);
     assert_eq!(encoder.grid(input.clone()).dims(), [2, FEATURES, GRID, GRID]);
     let pooled = encoder.pooled(input).into_data().try_to_vec::<f32>().unwrap();
     assert_eq!(pooled.len(), 2 * expected.len());

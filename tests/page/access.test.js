@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { launch, openPage, whenProblem, whenReady, whenSung } from "./browser.js";
 import { DIST, serveSite } from "./site.js";
 
-const PICTURE = join(DIST, "samples", "raccoon.jpg");
+const PICTURE = join(DIST, "samples", "cat.jpg");
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 let browser;

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { launch, openPage, whenProblem, whenReady, whenSung } from "./browser.js";
 import { DIST, serveSite } from "./site.js";
 
-const PICTURE = join(DIST, "samples", "raccoon.jpg");
+const PICTURE = join(DIST, "samples", "cat.jpg");
 const SCREENSHOTS = new URL("screenshots/", import.meta.url).pathname;
 
 let browser;
@@ -378,7 +378,7 @@ test("both devices think the same", async () => {
         return thoughts;
       };
     });
-    const [cpu, gpu] = await inWorkers(page, ["cpu", "webgpu"], "think", "samples/raccoon.jpg");
+    const [cpu, gpu] = await inWorkers(page, ["cpu", "webgpu"], "think", "samples/cat.jpg");
     assert.deepEqual([cpu.device, gpu.device], ["cpu", "webgpu"]);
     const [logits, features] = [difference(cpu.logits, gpu.logits), difference(cpu.features, gpu.features)];
     console.log(`CPU and WebGPU differ by ${logits.toExponential(1)} (logits), ${features.toExponential(1)} (features)`);

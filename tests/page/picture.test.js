@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { launch, openPage, whenReady, whenSung } from "./browser.js";
 import { DIST, serveSite } from "./site.js";
 
-const PICTURE = join(DIST, "samples", "raccoon.jpg");
+const PICTURE = join(DIST, "samples", "cat.jpg");
 const LINES = "?device=cpu&songs=1&lines=2";
 
 let browser;

@@ -3,7 +3,7 @@
  * @type {ReadonlyArray<{file: string, label: string}>}
  */
 export const samples = [
-  { file: "raccoon.jpg", label: "A raccoon" },
+  { file: "dandelion.jpg", label: "A dandelion in the evening sun" },
   { file: "cat.jpg", label: "A cat" },
   { file: "coffee.jpg", label: "A cup of coffee" },
   { file: "astronaut.jpg", label: "An astronaut" },
