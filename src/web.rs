@@ -3,23 +3,29 @@
 //! The one place that knows `wasm-bindgen`. Everything crosses as plain objects, errors as
 //! JavaScript `Error`s whose message is the crate's own sentence.
 
+mod messages;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use js_sys::{Array, Function, Object, Promise, Uint8Array};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::lyricist::Kind;
 use crate::lyricist::brief::{MAX_KEYWORDS, MAX_LINES};
 use crate::lyricist::options::MAX_STANZAS;
-use crate::lyricist::{Foresight, Kind, Song};
 use crate::nn::Compute;
 use crate::verse::{Mood, Scheme};
 use crate::weights::ModelFiles;
 use crate::{Error, Picture, Prompt, SongOptions, Songwriter};
+use messages::{
+    DefaultsAnswer, ForesightAnswer, KeywordAnswer, LimitsAnswer, MOST_SONGS, OptionsAnswer, Piece, SHOWN,
+    SongAnswer, SongRequest, SongsAnswer,
+};
 
 unsafe extern "C" {
     /// Runs the static constructors; the linker makes it.
@@ -34,149 +40,6 @@ pub fn start() {
     // makes every export run all constructors again: milliseconds for each GPU command.
     __wasm_call_ctors();
     console_error_panic_hook::set_once();
-}
-
-/// Songs to write; what is missing is left to the defaults. The seed is text because a JavaScript
-/// number does not hold 64 bits.
-#[derive(Deserialize)]
-#[serde(default)]
-struct SongRequest {
-    /// Its words are what the songs are about, unless there are keywords.
-    caption: String,
-    keywords: Option<Vec<String>>,
-    /// What the songs begin with.
-    seed_text: String,
-    mood: Option<Mood>,
-    kind: Option<Kind>,
-    scheme: Scheme,
-    lines: usize,
-    stanzas: usize,
-    temperature: f32,
-    top_p: f32,
-    choose: bool,
-    random_seed: String,
-    songs: usize,
-}
-
-/// Most songs at once: a browser's memory is not ours alone.
-const MOST_SONGS: usize = 8;
-
-impl Default for SongRequest {
-    fn default() -> Self {
-        let options = SongOptions::default();
-        Self {
-            caption: String::new(),
-            keywords: None,
-            seed_text: String::new(),
-            mood: options.mood,
-            kind: options.kind,
-            scheme: options.scheme,
-            lines: options.lines,
-            stanzas: options.stanzas,
-            temperature: options.temperature,
-            top_p: options.top_p,
-            choose: options.choose,
-            random_seed: options.random_seed.to_string(),
-            songs: 3,
-        }
-    }
-}
-
-impl SongRequest {
-    fn prompt_and_options(self) -> Result<(Prompt, SongOptions), Error> {
-        let random_seed = self.random_seed.parse().map_err(|_| {
-            Error::Data(format!(
-                "{:?} is no random seed: it has to be a whole number from 0 to {}.",
-                self.random_seed,
-                u64::MAX
-            ))
-        })?;
-        let options = SongOptions {
-            temperature: self.temperature,
-            top_p: self.top_p,
-            random_seed,
-            lines: self.lines,
-            stanzas: self.stanzas,
-            kind: self.kind,
-            mood: self.mood,
-            scheme: self.scheme,
-            choose: self.choose,
-        };
-        let mut prompt = Prompt::from_caption(&self.caption);
-        if let Some(keywords) = self.keywords {
-            prompt.keywords = keywords;
-        }
-        prompt.text = self.seed_text;
-        Ok((prompt, options))
-    }
-}
-
-/// A part of a song while it is written.
-#[derive(Serialize)]
-struct Piece<'a> {
-    song: usize,
-    text: &'a str,
-}
-
-/// Written songs.
-#[derive(Serialize)]
-struct SongsAnswer {
-    songs: Vec<SongAnswer>,
-}
-
-#[derive(Serialize)]
-struct SongAnswer {
-    text: String,
-    random_seed: String,
-    temperature: f32,
-    keywords: Vec<KeywordAnswer>,
-    /// Number of characters of the seed text that are unknown.
-    left_out: usize,
-}
-
-#[derive(Serialize)]
-struct KeywordAnswer {
-    word: String,
-    used: Option<String>,
-    /// Whether the song holds it; not told before there is a song.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    present: Option<bool>,
-}
-
-/// What was expected at a place of a text; `null` in place of a character is the end.
-#[derive(Serialize)]
-struct ForesightAnswer {
-    next: Option<char>,
-    p: f32,
-    likeliest: Vec<(Option<char>, f32)>,
-}
-
-/// What can be asked for.
-#[derive(Serialize)]
-struct OptionsAnswer {
-    moods: [Mood; 3],
-    kinds: [Kind; 5],
-    schemes: [Scheme; 4],
-    defaults: DefaultsAnswer,
-    limits: LimitsAnswer,
-}
-
-#[derive(Serialize)]
-struct DefaultsAnswer {
-    #[serde(flatten)]
-    options: SongOptions,
-    songs: usize,
-}
-
-/// Lowest and highest values.
-#[derive(Serialize)]
-struct LimitsAnswer {
-    lines: [usize; 2],
-    stanzas: [usize; 2],
-    temperature: [f32; 2],
-    top_p: [f32; 2],
-    songs: [usize; 2],
-    keywords: usize,
 }
 
 /// The songwriter on one device.
@@ -293,8 +156,7 @@ impl Engine {
         let request: SongRequest = serde_wasm_bindgen::from_value(request)?;
         let (prompt, options) = request.prompt_and_options()?;
         let seen = self.songwriter.lyricist().foresee(&text, &prompt.keywords, &options, SHOWN).await?;
-        let answer = |f: Foresight| ForesightAnswer { next: f.next, p: f.p, likeliest: f.likeliest };
-        to_js(&seen.into_iter().map(answer).collect::<Vec<_>>())
+        to_js(&seen.into_iter().map(ForesightAnswer::from).collect::<Vec<_>>())
     }
 
     /// Digest of the pixels that the encoder is given, for the tests.
@@ -311,26 +173,6 @@ impl Engine {
     /// Scores of each character as the one after `text`, for the tests.
     pub async fn lyricist_logits(&self, text: String) -> Result<Vec<f32>, JsError> {
         Ok(self.songwriter.lyricist_logits(&text).await?)
-    }
-}
-
-/// Characters that [`Engine::foresee`] tells of at each place.
-const SHOWN: usize = 6;
-
-impl From<Song> for SongAnswer {
-    fn from(song: Song) -> Self {
-        let keywords = song.keywords.iter().map(|k| KeywordAnswer {
-            word: k.word.clone(),
-            used: k.used.clone(),
-            present: Some(song.holds(k)),
-        });
-        Self {
-            keywords: keywords.collect(),
-            random_seed: song.random_seed.to_string(),
-            temperature: song.temperature,
-            left_out: song.left_out,
-            text: song.text,
-        }
     }
 }
 
