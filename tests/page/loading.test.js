@@ -317,7 +317,7 @@ test("a new version replaces the old one on the next visit", async () => {
 });
 
 for (const [what, meddling] of [
-  ["has no storage", () => void delete globalThis.caches],
+  ["has no storage", () => void Object.defineProperty(globalThis, "caches", { value: undefined })],
   [
     "has no room",
     () => {

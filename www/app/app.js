@@ -15,6 +15,7 @@ const BEAM = 3;
 /** How long the visitor may pause before a changed caption is looked at again, in milliseconds. */
 const TYPING_PAUSE = 350;
 
+/** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
@@ -158,7 +159,7 @@ async function usePicture(blob, name) {
     if (mine !== turn) return;
     preview(null);
     say("Ready. Pick a picture.");
-    showProblem(error.message);
+    showProblem(/** @type {Error} */ (error).message);
   }
 }
 
@@ -203,7 +204,7 @@ async function write(seed) {
     idle();
     if (abort.signal.aborted) return say("Stopped.");
     say("No song this time.");
-    showProblem(error.message);
+    showProblem(/** @type {Error} */ (error).message);
   }
 }
 
@@ -222,11 +223,11 @@ async function writeAbout(seed) {
 }
 
 $("another").addEventListener("click", () => writeAbout(newSeed()));
-$("seed-form").addEventListener("submit", (event) => {
+$("seed-form").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   if (!$("again").disabled) writeAbout($("seed").value.trim() || newSeed());
 });
-$("caption").addEventListener("keydown", (event) => {
+$("caption").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
   if (event.key !== "Enter" || event.isComposing) return;
   event.preventDefault();
   writeAbout(newSeed());
@@ -247,7 +248,7 @@ async function newKeywords() {
   if (found) keywords.replace(found);
 }
 
-$("keyword-form").addEventListener("submit", async (event) => {
+$("keyword-form").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   const word = $("keyword").value.trim();
   if (!word) return;

@@ -8,6 +8,7 @@ const SIDE = 168;
 /** How dark the least looked-at part becomes, of 255. */
 const SHADE = 200;
 
+/** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 
 /** Shades the picture. @param {number[]} shares of as many rows as columns, row by row */
@@ -16,7 +17,7 @@ function shade(shares) {
   const side = Math.round(Math.sqrt(shares.length));
   const small = document.createElement("canvas");
   small.width = small.height = side;
-  const context = small.getContext("2d");
+  const context = /** @type {CanvasRenderingContext2D} */ (small.getContext("2d"));
   const pixels = context.createImageData(side, side);
   const most = Math.max(...shares);
   shares.forEach((share, i) => {

@@ -180,14 +180,14 @@ async function choose(wanted, open) {
       };
     }
     onGpuLoss = null;
-    gpu?.free();
+    /** @type {Engine | null} */ (gpu)?.free();
     return onCpu(`it writes ${speeds[1]} letters a second, WebGPU ${speeds[0]}`);
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) throw error;
     onGpuLoss = null;
     console.info("WebGPU is not used:", error);
     // A trial that took too long ends by itself; its engine is of no use then.
-    run?.finally(() => gpu?.free()).catch(() => {});
+    run?.finally(() => /** @type {Engine | null} */ (gpu)?.free()).catch(() => {});
     return onCpu("WebGPU is there but did not work");
   } finally {
     clearTimeout(timer);
@@ -200,7 +200,8 @@ async function webgpuObstacle() {
   const adapter = await navigator.gpu.requestAdapter().catch(() => null);
   if (!adapter) return "WebGPU finds no graphics card here";
   // An emulation on the CPU: many times slower than the CPU without the detour.
-  if (adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter) return "WebGPU is only emulated here";
+  // Older browsers say so in another place.
+  if (adapter.info?.isFallbackAdapter ?? /** @type {any} */ (adapter).isFallbackAdapter) return "WebGPU is only emulated here";
   return null;
 }
 
