@@ -30,7 +30,7 @@ const MOST_LOSSES = 3;
 function whatHappened({ code }, onGpu) {
   if (code === "device-lost") return "The graphics card was lost";
   if (code === "out-of-memory") return onGpu ? "The graphics card’s memory is full" : "The memory is full";
-  if (code === "killed") return "The browser has ended the songwriter";
+  if (code === "killed") return "The songwriter stopped answering";
   return "Something broke inside the songwriter";
 }
 
