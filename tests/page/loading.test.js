@@ -126,6 +126,20 @@ test("a download that always breaks off is given up with a sentence and a way ou
   });
 });
 
+test("a download goes on by itself when the network is back", async () => {
+  let broken = true;
+  const cut = (path) => (broken && path.startsWith("models/captioner/tensors") ? 1000 : null);
+  await withSite({ cut }, async ({ page }) => {
+    await page.waitForFunction(() => document.getElementById("status").textContent.includes("tried again"));
+    await page.context().setOffline(true);
+    assert.match(await whenProblem(page), /Check the connection/);
+    broken = false;
+    await page.context().setOffline(false);
+    await sing(page);
+    assert.ok(await page.isHidden("#problem"));
+  });
+});
+
 // ---------------------------------------------------------------- what is kept
 
 test("the second visit downloads nothing large", async () => {

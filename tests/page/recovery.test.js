@@ -111,3 +111,28 @@ for (const [what, end, sentence] of [
     });
   });
 }
+
+test("what goes wrong has a name and a sentence", async () => {
+  await withSite({}, async ({ page, site }) => {
+    await whenReady(page);
+    const failures = await page.evaluate(async () => {
+      const app = document.querySelector("script[type=module]").src;
+      const { Client } = await import(new URL("protocol.js", app).href);
+      const client = new Client();
+      const failures = [];
+      const note = ({ code, message }) => failures.push([code, message]);
+      const open = (folder) => client.open({ device: "cpu", fresh: false, models: new URL(folder, document.baseURI).href });
+      await open("nowhere/").catch(note);
+      await open("models/");
+      await client.caption(new TextEncoder().encode("no picture"), "notes.txt", 3).catch(note);
+      await client.write({ random_seed: "seven" }).catch(note);
+      await client.write({ lines: 1000 }).catch(note);
+      client.close();
+      await client.keywords("a moon").catch(note);
+      return failures;
+    });
+    assert.deepEqual(failures.map(([code]) => code), ["http", "bad-picture", "bad-request", "bad-request", "closed"]);
+    for (const [, sentence] of failures) assert.match(sentence, /^.*[a-z].*\.$/s);
+    assert.equal(site.log.filter(({ path }) => /captioner\/tensors/.test(path)).length, 1);
+  });
+});

@@ -121,8 +121,13 @@ export class Session {
     if (code === "no-device" && this.#asked.device === "webgpu") {
       return this.start({ device: "cpu", because: "Runs on your CPU: WebGPU could not be opened here." });
     }
+    const mine = this.#client;
     const again = () => this.start({ ...this.#asked, fresh: true });
     this.#listener.onLost(message, code === "outdated" ? () => location.reload() : again);
+    // Nobody has to press a button for a network that comes back.
+    if (code === "offline" || code === "broken-off") {
+      addEventListener("online", () => mine === this.#client && again(), { once: true });
+    }
   }
 
   /** The worker is lost. @param {Failure} failure */
