@@ -5,8 +5,10 @@ import { showSeen } from "./attention.js";
 import { offerCamera } from "./camera.js";
 import { Foresight, drawSeeing } from "./how.js";
 import { Keywords } from "./keywords.js";
+import { keepForOffline } from "./offline.js";
+import { firstPaint } from "./paint.js";
 import { listen, preview, readable } from "./pictures.js";
-import { Client, WorkerCrash } from "./protocol.js";
+import { Session } from "./session.js";
 import { asked, offer } from "./settings.js";
 import { Songs } from "./songs.js";
 
@@ -15,13 +17,10 @@ const BEAM = 3;
 /** How long the visitor may pause before a changed caption is looked at again, in milliseconds. */
 const TYPING_PAUSE = 350;
 
+/** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
-/** @type {Client} */
-let client;
-/** Resolves when the worker can work, however many tries that takes. */
-let ready = deferred();
 /** Whether a picture waits for that. */
 let pictureWaits = false;
 /** Grows with each picture and song: who comes back from waiting to another number is out of date. */
@@ -33,15 +32,6 @@ let writing = null;
 const songs = new Songs($("song"), say);
 const keywords = new Keywords($("keywords"));
 const foresight = new Foresight((text, options) => client.foresee(text, options));
-
-/** @returns {{promise: Promise<void>, resolve: () => void}} */
-function deferred() {
-  let resolve;
-  const promise = new Promise((fulfil) => {
-    resolve = fulfil;
-  });
-  return { promise, resolve };
-}
 
 // ---------------------------------------------------------------- what is said
 
@@ -73,80 +63,46 @@ const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
 // ---------------------------------------------------------------- the worker
 
-/**
- * Starts a worker and lets it download and open the models.
- * @param {{device: import("./protocol.js").Device | null, fresh?: boolean, because?: string}} options
- *   `because`: what to say of the device instead of the worker's own sentence
- */
-function start({ device, fresh = false, because }) {
-  /** What the worker settled on, once it is open. @type {{device: string, why: string} | null} */
-  let opened = null;
-  const mine = new Client(() => {
-    if (mine !== client) return;
-    if (opened) {
-      // The choice of the device is not made again: what broke might be the trial of WebGPU.
-      const why = opened.device === "webgpu" ? "Runs on your CPU: WebGPU broke down." : opened.why;
-      return recover(device === null ? { device: "cpu", because: why } : { device, because });
-    }
-    // WebGPU is the likelier culprit of a crash at the start; the CPU may still do.
-    if (device === null) {
-      const because = "Runs on your CPU: WebGPU broke down when it was tried.";
-      return start({ device: "cpu", because });
-    }
-    lost("The songwriter broke down while starting. The browser's console has the details.", () =>
-      start({ device, fresh: true, because }),
-    );
-  });
-  client = mine;
-  isLost = false;
-  clearProblem();
-  $("progress").classList.remove("over");
-  $("progress").value = 0;
-  say("Starting…");
+/** What is done while bytes are counted; see protocol.js. */
+const STAGES = {
+  checking: "Checking the files",
+  program: "Downloading the program",
+  lyricist: "Downloading the lyricist",
+  captioner: "Downloading the captioner",
+  waiting: "The download broke off and is tried again",
+};
 
-  const models = new URL("models/", document.baseURI).href;
-  const opening = mine.open({ device, fresh, models }, (loaded, total) => {
+const client = new Session(new URL("models/", document.baseURI), {
+  onStart() {
+    isLost = false;
+    clearProblem();
+    delete document.documentElement.dataset.device;
+    $("progress").classList.remove("over");
+    $("progress").value = 0;
+    say("Starting…");
+  },
+  onProgress({ stage, loaded, total }) {
     $("progress").value = loaded / total;
-    const amount = `${megabytes(loaded)} of ${megabytes(total)} MB`;
-    say(loaded < total ? `Downloading the songwriter: ${amount}` : "Tuning up…");
-  });
-  opening.then(
-    (answer) => {
-      opened = { device: answer.device, why: because ?? answer.why };
-      offer(answer.options);
-      keywords.limit = answer.options.limits.keywords;
-      $("progress").classList.add("over");
-      $("device").textContent = opened.why;
-      document.documentElement.dataset.device = answer.device;
-      if (!pictureWaits) say("Ready. Pick a picture.");
-      ready.resolve();
-    },
-    (error) => {
-      // A crash has its own way out, above.
-      if (error instanceof WorkerCrash) return;
-      lost(error.message, () => start({ device, fresh: true, because }));
-    },
-  );
-}
-
-/** @param {string} text @param {() => void} retry */
-function lost(text, retry) {
-  isLost = true;
-  say("Not ready.");
-  $("progress").classList.add("over");
-  showProblem(text, retry);
-}
-
-/** Something panicked in the middle of the work: a new worker takes over. */
-function recover(options) {
-  ready = deferred();
-  stopSong();
-  start(options);
-  idle();
-  showProblem(
-    "Something broke inside the songwriter, and it has been started again. Pick the picture once more; the browser's console has the details.",
-  );
-}
+    say(stage === "tuning" ? "Tuning up…" : `${STAGES[stage]}: ${megabytes(loaded)} of ${megabytes(total)} MB`);
+  },
+  onOpened({ device, why, options }) {
+    offer(options);
+    keywords.limit = options.limits.keywords;
+    $("progress").classList.add("over");
+    $("device").textContent = why;
+    document.documentElement.dataset.device = device;
+    if (!pictureWaits) say("Ready. Pick a picture.");
+    // Not before: the models' bytes come first.
+    keepForOffline();
+  },
+  onRestart: (sentence) => showProblem(sentence),
+  onLost(sentence, retry) {
+    isLost = true;
+    say("Not ready.");
+    $("progress").classList.add("over");
+    showProblem(sentence, retry);
+  },
+});
 
 // ---------------------------------------------------------------- picture to song
 
@@ -189,11 +145,13 @@ async function usePicture(blob, name) {
     await shown;
     if (mine !== turn) return;
     pictureWaits = true;
-    await ready.promise;
+    await client.ready;
     if (mine !== turn) return;
     pictureWaits = false;
     say("Looking at the picture…");
-    const { caption, words } = await client.caption(bytes, name, BEAM);
+    const { caption, words } = await client.caption(bytes, name, BEAM, {
+      onAgain: () => mine === turn && say("Looking at the picture…"),
+    });
     if (mine !== turn) return;
     showSeen(words);
     drawSeeing(words);
@@ -203,10 +161,10 @@ async function usePicture(blob, name) {
     if (mine !== turn) return;
     await write(newSeed());
   } catch (error) {
-    if (error instanceof WorkerCrash || mine !== turn) return;
+    if (mine !== turn) return;
     preview(null);
     say("Ready. Pick a picture.");
-    showProblem(error.message);
+    showProblem(/** @type {Error} */ (error).message);
   }
 }
 
@@ -228,6 +186,13 @@ async function write(seed) {
     const written = await client.write(options, {
       onText: (song, text) => mine === turn && songs.grow(song, text),
       signal: abort.signal,
+      onAgain(moved) {
+        if (mine !== turn) return;
+        say("Writing…");
+        // The same seed gives the same songs, and they grow on from where they are; on another
+        // device, a letter may come out otherwise.
+        if (moved) songs.begin(options.songs);
+      },
     });
     if (mine === turn) foresight.wrote(written.songs[0].text, options);
     await songs.ended();
@@ -241,10 +206,11 @@ async function write(seed) {
     say(stopped ? "Stopped." : options.songs > 1 ? "The songs are done." : "The song is done.");
     idle();
   } catch (error) {
-    if (mine !== turn || error instanceof WorkerCrash) return;
+    if (mine !== turn) return;
     idle();
+    if (abort.signal.aborted) return say("Stopped.");
     say("No song this time.");
-    showProblem(error.message);
+    showProblem(/** @type {Error} */ (error).message);
   }
 }
 
@@ -263,11 +229,11 @@ async function writeAbout(seed) {
 }
 
 $("another").addEventListener("click", () => writeAbout(newSeed()));
-$("seed-form").addEventListener("submit", (event) => {
+$("seed-form").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   if (!$("again").disabled) writeAbout($("seed").value.trim() || newSeed());
 });
-$("caption").addEventListener("keydown", (event) => {
+$("caption").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
   if (event.key !== "Enter" || event.isComposing) return;
   event.preventDefault();
   writeAbout(newSeed());
@@ -288,7 +254,7 @@ async function newKeywords() {
   if (found) keywords.replace(found);
 }
 
-$("keyword-form").addEventListener("submit", async (event) => {
+$("keyword-form").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   const word = $("keyword").value.trim();
   if (!word) return;
@@ -302,4 +268,4 @@ $("keyword-form").addEventListener("submit", async (event) => {
 listen(usePicture, showProblem);
 offerCamera(usePicture);
 const device = query.get("device");
-start({ device: device === "cpu" || device === "webgpu" ? device : null });
+firstPaint().then(() => client.start({ device: device === "cpu" || device === "webgpu" ? device : null }));

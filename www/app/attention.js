@@ -8,6 +8,7 @@ const SIDE = 168;
 /** How dark the least looked-at part becomes, of 255. */
 const SHADE = 200;
 
+/** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 
 /**
@@ -19,7 +20,7 @@ export function drawShade(context, shares, width, height) {
   const side = Math.round(Math.sqrt(shares.length));
   const small = document.createElement("canvas");
   small.width = small.height = side;
-  const fields = small.getContext("2d");
+  const fields = /** @type {CanvasRenderingContext2D} */ (small.getContext("2d"));
   const pixels = fields.createImageData(side, side);
   const most = Math.max(...shares);
   shares.forEach((share, i) => {

@@ -8,6 +8,7 @@ const MAX_FILE = 64 * 1024 * 1024;
 /** What browsers can show and the songwriter can't read: redrawn as PNG. */
 const REDRAWN = /^image\/(avif|heic|heif|jxl|svg\+xml|tiff)$/;
 
+/** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 
 /** Shows a picture in its frame, or none. @param {Blob | null} blob */
@@ -50,9 +51,9 @@ export async function readable(blob, name) {
       const canvas = document.createElement("canvas");
       canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
       canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
-      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
       URL.revokeObjectURL(image.src);
-      source = (await new Promise((resolve) => canvas.toBlob(resolve, "image/png"))) ?? blob;
+      source = (await new Promise((/** @type {BlobCallback} */ resolve) => canvas.toBlob(resolve, "image/png"))) ?? blob;
     } catch {
       source = blob;
     }
@@ -66,7 +67,7 @@ export async function readable(blob, name) {
  * @param {(text: string) => void} complain
  */
 export function listen(use, complain) {
-  $("file").addEventListener("change", ({ target }) => {
+  $("file").addEventListener("change", (/** @type {any} */ { target }) => {
     const [file] = target.files;
     if (file) use(file, file.name);
     // So that picking the same file again counts as a change.
@@ -74,7 +75,7 @@ export function listen(use, complain) {
   });
 
   let dragged = 0;
-  const dropping = (by) => {
+  const dropping = (/** @type {number} */ by) => {
     dragged = Math.max(0, dragged + by);
     $("frame").classList.toggle("dropping", dragged > 0);
   };
@@ -85,7 +86,7 @@ export function listen(use, complain) {
   addEventListener("drop", (event) => {
     event.preventDefault();
     dropping(-Infinity);
-    const [file] = event.dataTransfer.files;
+    const [file] = event.dataTransfer?.files ?? [];
     if (file) use(file, file.name);
   });
   addEventListener("paste", (event) => {

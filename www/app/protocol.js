@@ -1,6 +1,7 @@
 /**
- * What the page and its worker say to each other. Every request carries an id, every answer
- * repeats it. The worker does one request at a time, in order; only `stop` overtakes.
+ * What the page and its worker say to each other, and the page's end of it. Every request carries
+ * an id, every answer repeats it. The worker does one request at a time, in order; only `stop` and
+ * `ping` overtake. See session.js for who starts another worker when one is lost.
  *
  * @typedef {"webgpu" | "cpu"} Device
  * @typedef {{device: Device | null, models: string, fresh: boolean}} OpenOptions
@@ -34,51 +35,64 @@
  *   | {id: number, kind: "foresee", text: string, options: WriteOptions}
  *   | {id: number, kind: "stop"}
  *   | {id: number, kind: "picture_digest", bytes: Uint8Array, name: string}
+ *   | {id: number, kind: "ping"}
  *   | {id: number, kind: "picture_features", bytes: Uint8Array, name: string}
  *   | {id: number, kind: "lyricist_logits", text: string}} Request
- *   A `stop` carries the id of the request to write that it ends.
+ *   A `stop` carries the id of the request to write that it ends, a `ping` the id 0.
  *
- * @typedef {{id: number, kind: "progress", loaded: number, total: number}
+ * @typedef {"program" | "lyricist" | "captioner" | "checking" | "waiting" | "tuning"} Stage
+ *   What is downloaded, or: what is there is checked, a download that broke off will be tried
+ *   again, the networks are set up.
+ * @typedef {{id: number, kind: "progress", stage: Stage, loaded: number, total: number}
  *   | {id: number, kind: "text", song: number, text: string}
  *   | {id: number, kind: "done", value: any}
- *   | {id: number, kind: "failed", message: string}} Answer
- *   Any number of `progress` or `text` (all of a song so far), then one `done` or `failed`.
+ *   | {id: number, kind: "failed", code: import("./failure.js").Code, message: string}} Answer
+ *   Any number of `progress` (in bytes) or `text` (all of a song so far), then one `done` or `failed`.
+ * @typedef {{id: 0, kind: "alive", lock: string | null}
+ *   | {id: 0, kind: "pong"}
+ *   | {id: 0, kind: "broken", code: import("./failure.js").Code, message: string}} News
+ *   What the worker says without being asked: that it is there and holds a lock for as long as it
+ *   lives, that it still is, that it can't go on.
  */
-
+import { Failure } from "./failure.js";
 import { scriptAddress } from "./trusted.js";
+import { Watchdog } from "./watchdog.js";
 
-/** The worker is gone: what it was asked will never be answered. */
-export class WorkerCrash extends Error {}
+/** A request that has no id yet. @typedef {Request extends infer R ? R extends Request ? Omit<R, "id"> : never : never} Question */
 
-/** The worker, as a set of asynchronous functions. */
+/** The worker, as a set of asynchronous functions. What they throw is a `Failure`. */
 export class Client {
   #worker = new Worker(scriptAddress(new URL("worker.js", import.meta.url)), { type: "module" });
   #next = 1;
-  /** @type {Map<number, {resolve: Function, reject: Function, heard: (answer: Answer) => void}>} */
+  /** @type {Map<number, {resolve: (value: any) => void, reject: (failure: Failure) => void, heard: (answer: any) => void}>} */
   #waiting = new Map();
-  /** @type {WorkerCrash | null} */
-  #crash = null;
+  /** @type {Failure | null} */
+  #end = null;
+  #onEnd;
+  #watchdog = new Watchdog(
+    () => this.#worker.postMessage({ id: 0, kind: "ping" }),
+    (why) => this.#fail(new Failure("killed", why)),
+  );
+  /** Whether the worker has ever said anything. */
+  hasSpoken = false;
 
-  /** @param {(crash: WorkerCrash) => void} onCrash told once, after all pending requests have failed */
-  constructor(onCrash = () => {}) {
+  /** @param {(failure: Failure) => void} onEnd told once, if the worker is lost, after all pending requests have failed */
+  constructor(onEnd = () => {}) {
+    this.#onEnd = onEnd;
     this.#worker.onmessage = ({ data }) => this.#hear(data);
     // A panic in WebAssembly ends in an uncaught error, never in an answer.
-    this.#worker.onerror = (event) => {
-      if (this.#crash) return;
-      console.error("The worker broke down:", event.message);
-      this.close(event.message);
-      onCrash(this.#crash);
-    };
+    this.#worker.onerror = (event) => this.#fail(new Failure("crash", event.message ?? "It could not be started."));
+    this.#worker.onmessageerror = () => this.#fail(new Failure("crash", "It said what can't be understood."));
   }
 
   /**
    * Downloads the models and readies a device.
    * @param {OpenOptions} options
-   * @param {(loaded: number, total: number) => void} onProgress bytes
+   * @param {(progress: {stage: Stage, loaded: number, total: number}) => void} onProgress in bytes
    * @returns {Promise<Opened>}
    */
   open(options, onProgress = () => {}) {
-    return this.#ask({ kind: "open", ...options }, (answer) => onProgress(answer.loaded, answer.total)).answer;
+    return this.#ask({ kind: "open", ...options }, onProgress).answer;
   }
 
   /**
@@ -107,7 +121,7 @@ export class Client {
    * @returns {Promise<Songs>}
    */
   write(options, { onText = () => {}, signal } = {}) {
-    const { id, answer } = this.#ask({ kind: "write", options }, (piece) => onText(piece.song, piece.text));
+    const { id, answer } = this.#ask({ kind: "write", options }, (/** @type {{song: number, text: string}} */ piece) => onText(piece.song, piece.text));
     const stop = () => this.#worker.postMessage({ id, kind: "stop" });
     if (signal?.aborted) stop();
     signal?.addEventListener("abort", stop, { once: true });
@@ -151,31 +165,66 @@ export class Client {
   }
 
   /** Ends the worker. */
-  close(why = "closed") {
-    this.#crash ??= new WorkerCrash(why);
-    this.#worker.terminate();
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const { reject } of waiting) reject(this.#crash);
+  close() {
+    this.#finish(new Failure("closed", "The songwriter has been closed."));
   }
 
-  #ask(request, heard = () => {}) {
+  /** @param {Question} question @param {(answer: any) => void} heard */
+  #ask(question, heard = () => {}) {
     const id = this.#next++;
+    /** @type {Promise<any>} */
     const answer = new Promise((resolve, reject) => {
-      if (this.#crash) return reject(this.#crash);
+      if (this.#end) return reject(this.#end);
       this.#waiting.set(id, { resolve, reject, heard });
-      this.#worker.postMessage({ ...request, id });
+      this.#worker.postMessage({ ...question, id });
+      this.#watchdog.watch(true);
     });
     return { id, answer };
   }
 
-  /** @param {Answer} answer */
-  #hear(answer) {
-    const waiting = this.#waiting.get(answer.id);
+  /** @param {Answer | News} said */
+  #hear(said) {
+    this.hasSpoken = true;
+    this.#watchdog.heard();
+    switch (said.kind) {
+      case "alive":
+        return this.#watchdog.waitFor(said.lock);
+      case "broken":
+        return this.#fail(new Failure(said.code, said.message));
+      case "pong":
+        return;
+      case "progress":
+      case "text":
+        return this.#waiting.get(said.id)?.heard(said);
+    }
+    const waiting = this.#waiting.get(said.id);
     if (!waiting) return;
-    if (answer.kind === "progress" || answer.kind === "text") return waiting.heard(answer);
-    this.#waiting.delete(answer.id);
-    if (answer.kind === "done") waiting.resolve(answer.value);
-    else waiting.reject(new Error(answer.message));
+    if (said.kind === "failed") {
+      const failure = new Failure(said.code, said.message);
+      if (failure.isFatal) return this.#fail(failure);
+      waiting.reject(failure);
+    } else {
+      waiting.resolve(said.value);
+    }
+    this.#waiting.delete(said.id);
+    if (this.#waiting.size === 0) this.#watchdog.watch(false);
+  }
+
+  /** @param {Failure} failure */
+  #fail(failure) {
+    if (this.#end) return;
+    console.error(`The songwriter's worker is lost (${failure.code}):`, failure.message);
+    this.#finish(failure);
+    this.#onEnd(failure);
+  }
+
+  /** @param {Failure} end */
+  #finish(end) {
+    this.#end ??= end;
+    this.#watchdog.close();
+    this.#worker.terminate();
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const { reject } of waiting) reject(this.#end);
   }
 }

@@ -19,7 +19,7 @@ export class Reveal {
   /** @type {(() => void) | null} */
   #whenShown = null;
   /** @type {HTMLElement} */
-  #line;
+  #line = document.createElement("div");
 
   /** @param {HTMLElement} element emptied first */
   constructor(element) {
@@ -38,7 +38,7 @@ export class Reveal {
   end() {
     this.#ended = true;
     return new Promise((resolve) => {
-      this.#whenShown = resolve;
+      this.#whenShown = () => resolve(undefined);
       this.#wake();
     });
   }
@@ -61,6 +61,7 @@ export class Reveal {
     }
   }
 
+  /** @param {number} now */
   #step(now) {
     this.#frame = 0;
     const left = this.#letters.length - this.#shown;

@@ -1,8 +1,10 @@
 /**
  * What the visitor asks of the songs: the controls under the sheet.
  */
+/** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 
+/** @type {Record<string, string>} */
 const LABELS = {
   aabb: "pairs (aabb)",
   abab: "crossed (abab)",
@@ -38,7 +40,7 @@ function setTemperature(value) {
   $("temperature-value").textContent = Number($("temperature").value).toFixed(2);
 }
 
-$("temperature").addEventListener("input", ({ target }) => {
+$("temperature").addEventListener("input", (/** @type {any} */ { target }) => {
   temperatureChosen = true;
   setTemperature(target.value);
 });
@@ -68,7 +70,7 @@ function whole(id) {
 
 /**
  * What the controls say.
- * @returns {import("./protocol.js").WriteOptions}
+ * @returns {import("./protocol.js").WriteOptions & {songs: number, temperature: number}}
  */
 export function asked() {
   return {

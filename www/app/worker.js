@@ -4,14 +4,21 @@
  */
 import init, { Engine } from "./neural-songwriter.js";
 import { download } from "./download.js";
+import { Failure, asFailure } from "./failure.js";
+import { watchGpu } from "./gpu.js";
 
 /** How long a song may keep the worker from hearing "stop", in milliseconds. */
 const HEARING_PAUSE = 30;
 /** How long WebGPU may take over its trial before the CPU gets the work, in milliseconds. */
 const TRIAL_LIMIT = 15_000;
 
-/** @type {Engine | null} */
-let engine = null;
+/** @typedef {import("./protocol.js").Request} Request */
+/** @typedef {import("./protocol.js").Device} Device */
+
+/** Set by the first request, `open`. @type {Engine} */
+let engine;
+/** What becomes of the work when the graphics card is lost; null while it is not needed. @type {((failure: Failure) => void) | null} */
+let onGpuLoss = null;
 /** Songs asked for and not finished, and whether each is to stop. @type {Map<number, boolean>} */
 const songs = new Map();
 /** Ends with the last request: they run one after the other. */
@@ -26,7 +33,11 @@ const turn = () =>
     calls.postMessage(null);
   });
 
-self.onmessage = ({ data: request }) => {
+/** @param {import("./protocol.js").Answer | import("./protocol.js").News} message */
+const send = (message) => self.postMessage(message);
+
+self.onmessage = (/** @type {MessageEvent<Request>} */ { data: request }) => {
+  if (request.kind === "ping") return send({ id: 0, kind: "pong" });
   if (request.kind === "stop") {
     if (songs.has(request.id)) songs.set(request.id, true);
     return;
@@ -35,12 +46,12 @@ self.onmessage = ({ data: request }) => {
   tail = tail.then(() => answer(request));
 };
 
-/** @param {import("./protocol.js").Request} request */
+/** @param {Exclude<Request, {kind: "stop" | "ping"}>} request */
 async function answer(request) {
   const { id, kind } = request;
   try {
-    const value = await handlers[kind](request);
-    self.postMessage({ id, kind: "done", value });
+    const value = await /** @type {(request: any) => any} */ (handlers[kind])(request);
+    send({ id, kind: "done", value });
   } catch (error) {
     // A trap leaves the Rust side half done: let it end the worker as any uncaught error would.
     if (error instanceof WebAssembly.RuntimeError) {
@@ -49,105 +60,140 @@ async function answer(request) {
       });
       return;
     }
-    self.postMessage({ id, kind: "failed", message: error instanceof Error ? error.message : String(error) });
+    const { code, message } = asFailure(error, kind === "caption" ? "bad-picture" : "bad-request");
+    send({ id, kind: "failed", code, message });
   } finally {
     songs.delete(id);
   }
 }
 
+/**
+ * Sets up the networks. What goes wrong here has a name of its own.
+ * @param {Device} device @param {import("./download.js").Models} files
+ */
+async function open(device, files) {
+  try {
+    return await Engine.open(device, files.captioner, files.lyricist);
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw error;
+    throw asFailure(error, /WebGPU/.test(String(error)) ? "no-device" : "damaged");
+  }
+}
+
 const handlers = {
+  /** @param {Extract<Request, {kind: "open"}>} request */
   async open({ id, device, models, fresh }) {
     const where = { code: new URL(".", import.meta.url), models: new URL(models), fresh };
-    const arriving = await download(where, (loaded, total) =>
-      self.postMessage({ id, kind: "progress", loaded, total }),
-    );
+    let total = 0;
+    const arriving = await download(where, (progress) => {
+      total = progress.total;
+      send({ id, kind: "progress", ...progress });
+    });
     await init({ module_or_path: arriving.wasm });
     const files = await arriving.models;
-    const open = (device) => Engine.open(device, files.captioner, files.lyricist);
-    const chosen = await choose(device, open);
+    send({ id, kind: "progress", stage: "tuning", loaded: total, total });
+    const chosen = await choose(device, (device) => open(device, files));
     engine = chosen.engine;
     return { device: engine.device(), why: chosen.why, options: Engine.options() };
   },
 
+  /** @param {Extract<Request, {kind: "caption"}>} request */
   caption: ({ bytes, name, beam }) => engine.caption(bytes, name, beam),
 
+  /** @param {Extract<Request, {kind: "keywords"}>} request */
   keywords: ({ text }) => engine.keywords(text),
 
+  /** @param {Extract<Request, {kind: "write"}>} request */
   async write({ id, options }) {
     /** What has grown since the page last heard of it. @type {Map<number, string>} */
     const unsent = new Map();
     let heard = performance.now();
-    const send = () => {
-      for (const [song, text] of unsent) self.postMessage({ id, kind: "text", song, text });
+    const tell = () => {
+      for (const [song, text] of unsent) send({ id, kind: "text", song, text });
       unsent.clear();
     };
     const goesOn = () => !songs.get(id);
     const start = heard;
-    const written = await engine.write(options, ({ song, text }) => {
+    const written = await engine.write(options, (/** @type {{song: number, text: string}} */ { song, text }) => {
       unsent.set(song, text);
       const now = performance.now();
       if (now - heard < HEARING_PAUSE) return goesOn();
       heard = now;
-      send();
+      tell();
       return turn().then(goesOn);
     });
-    send();
+    tell();
     return { ...written, seconds: (performance.now() - start) / 1000 };
   },
 
+  /** @param {Extract<Request, {kind: "foresee"}>} request */
   foresee: ({ text, options }) => engine.foresee(text, options),
 
+  /** @param {Extract<Request, {kind: "picture_digest"}>} request */
   picture_digest: ({ bytes, name }) => Engine.picture_digest(bytes, name),
 
+  /** @param {Extract<Request, {kind: "picture_features"}>} request */
   picture_features: ({ bytes, name }) => engine.picture_features(bytes, name),
 
+  /** @param {Extract<Request, {kind: "lyricist_logits"}>} request */
   lyricist_logits: ({ text }) => engine.lyricist_logits(text),
 };
 
 /**
  * Picks the device: as asked, else whichever writes faster here.
- * @param {"webgpu" | "cpu" | null} wanted
- * @param {(device: "webgpu" | "cpu") => Promise<Engine>} open
+ * @param {Device | null} wanted
+ * @param {(device: Device) => Promise<Engine>} open
  * @returns {Promise<{engine: Engine, why: string}>}
  */
 async function choose(wanted, open) {
   if (wanted === "cpu") return { engine: await open("cpu"), why: "Runs on your CPU, as the address asks." };
+  /** Nothing helps then but another worker. @param {Failure} failure */
+  const giveUp = ({ code, message }) => send({ id: 0, kind: "broken", code, message });
   if (wanted === "webgpu") {
+    onGpuLoss = giveUp;
     return { engine: await open("webgpu"), why: "Runs on your graphics card through WebGPU, as the address asks." };
   }
   const cpu = await open("cpu");
+  /** @param {string} reason */
   const onCpu = (reason) => ({ engine: cpu, why: `Runs on your CPU: ${reason}.` });
   const obstacle = await webgpuObstacle();
   if (obstacle) return onCpu(obstacle);
+  /** @type {Engine | null} */
   let gpu = null;
+  /** @type {Promise<number> | null} */
   let run = null;
-  let timer;
+  let timer = 0;
   try {
-    const tooLong = new Promise((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no song within ${TRIAL_LIMIT / 1000} s`)), TRIAL_LIMIT);
+    /** @type {Promise<never>} */
+    const inVain = new Promise((_, reject) => {
+      timer = self.setTimeout(() => reject(new Error(`no song within ${TRIAL_LIMIT / 1000} s`)), TRIAL_LIMIT);
+      onGpuLoss = reject;
     });
     const trial = async () => {
       gpu = await open("webgpu");
       return charsPerSecond(gpu);
     };
     run = trial();
-    const gpuSpeed = await Promise.race([run, tooLong]);
+    const gpuSpeed = await Promise.race([run, inVain]);
     const cpuSpeed = await charsPerSecond(cpu);
     const speeds = [gpuSpeed, cpuSpeed].map((speed) => Math.round(speed).toLocaleString("en"));
-    if (gpuSpeed > cpuSpeed) {
+    if (gpu && gpuSpeed > cpuSpeed) {
+      onGpuLoss = giveUp;
       cpu.free();
       return {
         engine: gpu,
         why: `Runs on your graphics card through WebGPU: it writes ${speeds[0]} letters a second, your CPU ${speeds[1]}.`,
       };
     }
-    gpu.free();
+    onGpuLoss = null;
+    /** @type {Engine | null} */ (gpu)?.free();
     return onCpu(`it writes ${speeds[1]} letters a second, WebGPU ${speeds[0]}`);
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) throw error;
+    onGpuLoss = null;
     console.info("WebGPU is not used:", error);
     // A trial that took too long ends by itself; its engine is of no use then.
-    run?.finally(() => gpu?.free()).catch(() => {});
+    run?.finally(() => /** @type {Engine | null} */ (gpu)?.free()).catch(() => {});
     return onCpu("WebGPU is there but did not work");
   } finally {
     clearTimeout(timer);
@@ -160,12 +206,14 @@ async function webgpuObstacle() {
   const adapter = await navigator.gpu.requestAdapter().catch(() => null);
   if (!adapter) return "WebGPU finds no graphics card here";
   // An emulation on the CPU: many times slower than the CPU without the detour.
-  if (adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter) return "WebGPU is only emulated here";
+  // Older browsers say so in another place.
+  if (adapter.info?.isFallbackAdapter ?? /** @type {any} */ (adapter).isFallbackAdapter) return "WebGPU is only emulated here";
   return null;
 }
 
 /** @param {Engine} engine */
 async function charsPerSecond(engine) {
+  /** @type {import("./protocol.js").WriteOptions} */
   const options = { temperature: 0.8, random_seed: "1", lines: 1, songs: 1, choose: false };
   // The first characters pay for compiled shaders and cold caches.
   let left = 4;
@@ -173,4 +221,19 @@ async function charsPerSecond(engine) {
   const start = performance.now();
   const { songs } = await engine.write(options, () => true);
   return ([...songs[0].text].length * 1000) / Math.max(performance.now() - start, 0.1);
+}
+
+watchGpu((failure) => onGpuLoss?.(failure));
+
+// Held as long as this worker lives: so the page hears of its end, whatever ends it.
+const lock = `neural-songwriter worker ${Date.now()} ${Math.random()}`;
+const alive = (/** @type {string | null} */ held) => send({ id: 0, kind: "alive", lock: held });
+if (navigator.locks) {
+  const held = () => {
+    alive(lock);
+    return new Promise(() => {});
+  };
+  navigator.locks.request(lock, held).catch(() => alive(null));
+} else {
+  alive(null);
 }
