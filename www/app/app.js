@@ -2,9 +2,13 @@
  * The page: what can be clicked, what is shown. The thinking happens in the worker.
  */
 import { showSeen } from "./attention.js";
+import { countKept, setUp as setUpGallery } from "./gallery.js";
 import { Keywords } from "./keywords.js";
 import { listen, preview, readable } from "./pictures.js";
+import { songwriter } from "./permalink.js";
 import { Client, WorkerCrash } from "./protocol.js";
+import { clean, firstLine, settings } from "./record.js";
+import { forgetLink, Replay } from "./replay.js";
 import { asked, offer } from "./settings.js";
 import { Songs } from "./songs.js";
 
@@ -28,7 +32,9 @@ let turn = 0;
 let isLost = false;
 /** Ends the songs being written. @type {AbortController | null} */
 let writing = null;
-const songs = new Songs($("song"), say);
+/** What the songwriter can do, once it is known. @type {import("./protocol.js").Options | null} */
+let offered = null;
+const songs = new Songs($("song"), { say, complain: showProblem, more: writeMore, shelved: countKept });
 const keywords = new Keywords($("keywords"));
 
 /** @returns {{promise: Promise<void>, resolve: () => void}} */
@@ -110,8 +116,10 @@ function start({ device, fresh = false, because }) {
   opening.then(
     (answer) => {
       opened = { device: answer.device, why: because ?? answer.why };
+      offered = answer.options;
       offer(answer.options);
       keywords.limit = answer.options.limits.keywords;
+      songwriter();
       $("progress").classList.add("over");
       $("device").textContent = opened.why;
       document.documentElement.dataset.device = answer.device;
@@ -179,6 +187,7 @@ async function usePicture(blob, name) {
   const mine = ++turn;
   clearProblem();
   clearSheet();
+  forgetLink();
   try {
     const shown = preview(blob);
     const bytes = await readable(blob, name);
@@ -205,34 +214,41 @@ async function usePicture(blob, name) {
   }
 }
 
-/** @param {string} seed */
-async function write(seed) {
+/**
+ * @param {string} seed
+ * @param {import("./protocol.js").WriteOptions} [instead] of what the controls say
+ * @param {{caption?: string, saying?: string, remark?: string}} [more] what the songs are about, if
+ *   not the caption on the sheet; what is said meanwhile; what is to be known of the songs
+ */
+async function write(seed, instead = {}, { caption = $("caption").value, saying = "Writing…", remark = "" } = {}) {
   stopSong();
   const mine = ++turn;
   const abort = new AbortController();
   writing = abort;
   clearProblem();
-  say("Writing…");
+  say(saying);
   $("seed").value = seed;
   $("numbers").textContent = "";
   $("stop").disabled = false;
   $("another").disabled = $("again").disabled = $("keyword").disabled = false;
-  const options = { ...asked(), keywords: keywords.chosen, random_seed: seed };
-  songs.begin(options.songs);
+  const options = { ...asked(), keywords: keywords.chosen, ...instead, random_seed: seed };
+  songs.begin(options.songs, options.lines);
   try {
     const written = await client.write(options, {
       onText: (song, text) => mine === turn && songs.grow(song, text),
       signal: abort.signal,
     });
+    const name = await songwriter();
     await songs.ended();
     if (mine !== turn) return;
     const stopped = abort.signal.aborted;
-    songs.tell(written.songs);
+    songs.tell(written.songs, { ...options, caption: clean(caption), songwriter: name }, remark);
     // What was written but not shown when "stop" came is nobody's business: no count then.
     const letters = written.songs.reduce((sum, { text }) => sum + [...text].length, 0);
     const length = stopped ? "Stopped" : `${letters} letters in ${written.seconds.toFixed(2)} s`;
     $("numbers").textContent = `${length}; temperature ${options.temperature.toFixed(2)}, seed ${seed}.`;
-    say(stopped ? "Stopped." : options.songs > 1 ? "The songs are done." : "The song is done.");
+    const done = options.songs > 1 ? "The songs are done." : "The song is done.";
+    say(stopped ? "Stopped." : remark ? `${done} ${remark}` : done);
     idle();
   } catch (error) {
     if (mine !== turn || error instanceof WorkerCrash) return;
@@ -240,6 +256,29 @@ async function write(seed) {
     say("No song this time.");
     showProblem(error.message);
   }
+}
+
+/**
+ * Writes songs that begin with the first line of one, as that one was written. The line goes to
+ * the songwriter only: the visitor's own beginning stays in its field.
+ * @param {import("./record.js").SongRecord} record
+ */
+async function writeMore(record) {
+  const seed_text = firstLine(record.text);
+  forgetLink();
+  const saying = `Writing songs that begin with “${seed_text}”…`;
+  await write(newSeed(), { ...settings(record), seed_text }, { caption: record.caption, saying });
+}
+
+/** Makes room for a song from elsewhere. @param {Blob | null} picture */
+async function makeRoom(picture) {
+  stopSong();
+  const mine = ++turn;
+  pictureWaits = false;
+  clearProblem();
+  clearSheet();
+  await preview(picture);
+  return mine === turn;
 }
 
 /** @returns {string} */
@@ -251,6 +290,7 @@ function newSeed() {
 
 /** Writes about the caption as it stands. @param {string} seed */
 async function writeAbout(seed) {
+  forgetLink();
   songs.expect();
   if (typing) await newKeywords();
   await write(seed);
@@ -294,5 +334,19 @@ $("keyword-form").addEventListener("submit", async (event) => {
 });
 
 listen(usePicture, showProblem);
+const replay = new Replay({
+  turn: () => turn,
+  ready: () => ready.promise,
+  offered: () => offered,
+  client: () => client,
+  makeRoom,
+  idle,
+  write,
+  songs,
+  keywords,
+  say,
+  complain: showProblem,
+});
+setUpGallery({ open: (entry) => replay.openKept(entry), closed: () => songs.showKept(), offered: () => offered });
 const device = query.get("device");
 start({ device: device === "cpu" || device === "webgpu" ? device : null });
