@@ -25,10 +25,11 @@ export const launch = ({ webgpu = true } = {}) =>
  *
  * @param {import("playwright-core").Browser} browser
  * @param {{origin: string, url: string}} site
- * @param {{query?: string, context?: object}} options
+ * @param {{query?: string, context?: object, init?: () => void}} options `init` runs in the page before its own scripts
  */
-export async function openPage(browser, site, { query = "", context: settings = {} } = {}) {
+export async function openPage(browser, site, { query = "", context: settings = {}, init } = {}) {
   const context = await browser.newContext({ reducedMotion: "reduce", ...settings });
+  if (init) await context.addInitScript(init);
   const page = await context.newPage();
   const complaints = [];
   page.on("console", (message) => {

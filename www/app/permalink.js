@@ -33,8 +33,9 @@ async function askName() {
   // The worker has just made sure that what the cache holds is current.
   const url = new URL("models/lyricist/manifest.json", document.baseURI);
   const response = await fetch(url, { cache: "force-cache", signal: AbortSignal.timeout(PATIENCE) });
+  /** @type {{files: {path: string, sha256: string}[]}} */
   const { files } = await response.json();
-  const [, digits] = /^([0-9a-f]{8})/.exec(files.find(({ path }) => path === "tensors.safetensors").sha256) ?? [];
+  const [, digits] = /^([0-9a-f]{8})/.exec(files.find(({ path }) => path === "tensors.safetensors")?.sha256 ?? "") ?? [];
   if (!digits) throw new Error("a digest was expected");
   return digits;
 }

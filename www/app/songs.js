@@ -40,7 +40,7 @@ export class Songs {
     this.#cards = [];
     this.#container.replaceChildren();
     this.#container.dataset.state = "empty";
-    this.#container.removeAttribute("aria-busy");
+    this.#rest();
   }
 
   /** New songs are on their way; those that stand there go when they come. */
@@ -50,6 +50,9 @@ export class Songs {
 
   /** Makes room for new songs. @param {number} count @param {number} [lines] of each */
   begin(count, lines = 4) {
+    // The songs before may have been taller: what is below stays where it is until it is known
+    // how tall the new ones are.
+    this.#container.style.minHeight = `${this.#container.offsetHeight}px`;
     this.#container.replaceChildren();
     this.#container.dataset.state = "writing";
     this.#container.setAttribute("aria-busy", "true");
@@ -101,8 +104,7 @@ export class Songs {
     reveal.all(record.text);
     note.textContent = `Seed ${record.random_seed}. ${remark}`;
     actions.set(record);
-    this.#container.dataset.state = "done";
-    this.#container.removeAttribute("aria-busy");
+    this.settle();
   }
 
   /** Moves there, for those who came from somewhere else. */
@@ -120,6 +122,11 @@ export class Songs {
   /** Nothing more will come. */
   settle() {
     if (this.#container.dataset.state === "writing") this.#container.dataset.state = "done";
+    this.#rest();
+  }
+
+  #rest() {
+    this.#container.style.minHeight = "";
     this.#container.removeAttribute("aria-busy");
   }
 
