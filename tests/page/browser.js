@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
-/** Starts Chromium, with WebGPU unless told otherwise: without a graphics card it emulates it. */
-export const launch = ({ webgpu = true } = {}) =>
+/**
+ * Starts Chromium, with WebGPU unless told otherwise: without a graphics card it emulates it.
+ * `flags` are more of Chromium's options.
+ */
+export const launch = ({ webgpu = true, flags = [] } = {}) =>
   chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     // Playwright's own --headless means the old mode, which has no WebGPU.
@@ -17,6 +20,7 @@ export const launch = ({ webgpu = true } = {}) =>
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...flags,
     ],
   });
 

@@ -13,7 +13,8 @@ import { shownPicture, thumbnail } from "./thumbnail.js";
 /** @typedef {import("./icons.js").IconName} IconName */
 /**
  * @typedef {object} Host what the page does for its songs
- * @property {(text: string) => void} say tells the visitor something
+ * @property {(text: string) => void} say tells the visitor something, in few words: a second line
+ *   would push the page down
  * @property {(text: string) => void} complain tells of a problem
  * @property {(record: SongRecord) => void} more writes songs like this one
  * @property {() => void} shelved a song has been kept
@@ -120,7 +121,7 @@ export class Actions {
     if (!record) return;
     const added = await shelf.add([entry(record, await thumbnail(shownPicture()))]);
     this.#markKept(true);
-    this.#host.say(added > 0 ? "Kept in this browser, under “Kept songs”." : "This song is kept already.");
+    this.#host.say(added > 0 ? "Kept in this browser." : "Kept already.");
     this.#host.shelved();
   }
 
@@ -131,7 +132,7 @@ export class Actions {
       this.#host.say("Copied.");
     } catch {
       getSelection()?.selectAllChildren(this.#lines);
-      this.#host.say("The browser did not allow copying. The song is selected: copy it with the keyboard or the menu.");
+      this.#host.say("Not allowed to copy; the song is selected.");
     }
   }
 
@@ -152,10 +153,10 @@ export class Actions {
     try {
       await navigator.clipboard.writeText(address);
       this.#buttons.link.tick();
-      this.#host.say("The link is copied. Whoever opens it sees the song being written again.");
+      this.#host.say("Link copied.");
     } catch {
       this.#offerLink(address);
-      this.#host.say("The browser did not allow copying. The link is in the field under the song: copy it from there.");
+      this.#host.say("Not allowed to copy; the link is below.");
     }
   }
 
@@ -177,17 +178,16 @@ export class Actions {
 
   async #saveCard() {
     if (!this.#record) return;
-    const name = fileName(this.#record.text, "png");
-    save(await drawCard(this.#record, shownPicture()), name);
+    save(await drawCard(this.#record, shownPicture()), fileName(this.#record.text, "png"));
     this.#buttons.picture.tick();
-    this.#host.say(`The picture card is saved as ${name}.`);
+    this.#host.say("Saved as a picture card.");
   }
 
   #saveText() {
     if (!this.#record) return;
-    const name = fileName(this.#record.text, "txt");
-    save(new Blob([asText(this.#record)], { type: "text/plain;charset=utf-8" }), name);
+    const file = new Blob([asText(this.#record)], { type: "text/plain;charset=utf-8" });
+    save(file, fileName(this.#record.text, "txt"));
     this.#buttons.text.tick();
-    this.#host.say(`The song is saved as ${name}.`);
+    this.#host.say("Saved as text.");
   }
 }

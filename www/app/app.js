@@ -217,10 +217,11 @@ async function usePicture(blob, name) {
 /**
  * @param {string} seed
  * @param {import("./protocol.js").WriteOptions} [instead] of what the controls say
- * @param {{caption?: string, saying?: string, remark?: string}} [more] what the songs are about, if
- *   not the caption on the sheet; what is said meanwhile; what is to be known of the songs
+ * @param {{caption?: string, saying?: string, done?: string, remark?: string}} [more] what the songs
+ *   are about, if not the caption on the sheet; what is said meanwhile and then; what stands under them
  */
-async function write(seed, instead = {}, { caption = $("caption").value, saying = "Writing…", remark = "" } = {}) {
+async function write(seed, instead = {}, more = {}) {
+  const { caption = $("caption").value, saying = "Writing…", done = "", remark = "" } = more;
   stopSong();
   const mine = ++turn;
   const abort = new AbortController();
@@ -242,13 +243,13 @@ async function write(seed, instead = {}, { caption = $("caption").value, saying 
     await songs.ended();
     if (mine !== turn) return;
     const stopped = abort.signal.aborted;
-    songs.tell(written.songs, { ...options, caption: clean(caption), songwriter: name }, remark);
+    const how = { ...options, caption: clean(caption), songwriter: name };
+    songs.tell(written.songs, how, stopped ? "Stopped; seed and link give the whole song." : remark);
     // What was written but not shown when "stop" came is nobody's business: no count then.
     const letters = written.songs.reduce((sum, { text }) => sum + [...text].length, 0);
     const length = stopped ? "Stopped" : `${letters} letters in ${written.seconds.toFixed(2)} s`;
     $("numbers").textContent = `${length}; temperature ${options.temperature.toFixed(2)}, seed ${seed}.`;
-    const done = options.songs > 1 ? "The songs are done." : "The song is done.";
-    say(stopped ? "Stopped." : remark ? `${done} ${remark}` : done);
+    say(stopped ? "Stopped." : done || (options.songs > 1 ? "The songs are done." : "The song is done."));
     idle();
   } catch (error) {
     if (mine !== turn || error instanceof WorkerCrash) return;
@@ -266,8 +267,7 @@ async function write(seed, instead = {}, { caption = $("caption").value, saying 
 async function writeMore(record) {
   const seed_text = firstLine(record.text);
   forgetLink();
-  const saying = `Writing songs that begin with “${seed_text}”…`;
-  await write(newSeed(), { ...settings(record), seed_text }, { caption: record.caption, saying });
+  await write(newSeed(), { ...settings(record), seed_text }, { caption: record.caption, saying: "Writing more like it…" });
 }
 
 /** Makes room for a song from elsewhere. @param {Blob | null} picture */

@@ -8,7 +8,7 @@ import { encode } from "./thumbnail.js";
 /** Pixels. Songs too long for the height are set smaller. */
 const WIDTH = 1200;
 const MOST_HEIGHT = 1500;
-const LEAST_HEIGHT = 1000;
+const LEAST_HEIGHT = 720;
 const MARGIN = 84;
 /** The paper's frame stands this far from its edge. */
 const FRAME = 36;
@@ -24,6 +24,10 @@ const NAME = "Neural Songwriter";
 const CAPTION_SIZE = 27;
 /** From the bottom edge to the rule above the name. */
 const FOOT = 132;
+/** Above and below the song, at least. */
+const GAP = 52;
+/** Height of the notes that stand in the picture's place. */
+const ORNAMENT = 62;
 
 /** @typedef {CanvasRenderingContext2D} Context */
 /** @typedef {{text: string, indent: number, gap: boolean}} SetLine `gap`: a stanza begins here */
@@ -127,7 +131,7 @@ function fit(context, text, pictureHeights, rest) {
 }
 
 /**
- * Draws as much of a picture as fills a box, from its middle, a little above it where it is tall.
+ * Draws as much of a picture as fills a box, from above its middle, where faces are.
  * @param {Context} context @param {HTMLImageElement} image
  * @param {number} x @param {number} y @param {number} width @param {number} height
  */
@@ -135,7 +139,7 @@ function drawPicture(context, image, x, y, width, height) {
   const scale = Math.max(width / image.naturalWidth, height / image.naturalHeight);
   const [cutWidth, cutHeight] = [width / scale, height / scale];
   const left = (image.naturalWidth - cutWidth) / 2;
-  const top = (image.naturalHeight - cutHeight) * 0.42;
+  const top = (image.naturalHeight - cutHeight) * 0.32;
   context.save();
   context.beginPath();
   context.roundRect(x, y, width, height, 10);
@@ -152,9 +156,9 @@ function drawPicture(context, image, x, y, width, height) {
 
 /** @param {Context} context @param {number} y of the top */
 function drawOrnament(context, y) {
-  const scale = 2.9;
+  const scale = ORNAMENT / 18;
   context.save();
-  context.translate(WIDTH / 2 - 11.5 * scale, y);
+  context.translate(WIDTH / 2 - 11.5 * scale, y - 4 * scale);
   context.scale(scale, scale);
   context.strokeStyle = COLOURS.accent;
   context.lineWidth = 1.1;
@@ -189,9 +193,9 @@ export async function drawCard(song, image) {
     context.font = `italic ${CAPTION_SIZE}px ${serif()}`;
     const caption = song.caption.trim() ? broken(context, song.caption, WIDTH - 2 * MARGIN - 120, 0) : [];
     const captionHeight = caption.length * CAPTION_SIZE * 1.45;
-    const top = image ? MARGIN : MARGIN + 130;
+    const top = image ? MARGIN : MARGIN + 26 + ORNAMENT;
     // Between picture, caption, song and foot.
-    const rest = top + captionHeight + (image ? 34 : 0) + 2 * 52 + FOOT;
+    const rest = top + captionHeight + 34 + 2 * GAP + FOOT;
     const { song: verse, pictureHeight } = fit(context, song.text, image ? pictureHeights(image) : [0], rest);
     const height = Math.round(Math.max(LEAST_HEIGHT, rest + pictureHeight + verse.height));
 
@@ -219,8 +223,8 @@ export async function drawCard(song, image) {
     }
 
     // The song stands in the middle of what is left, its longest line in the middle of the page.
-    const below = height - FOOT - (image ? 0 : captionHeight + 12);
-    y += (below - y - verse.height) / 2;
+    const block = verse.height + (image || caption.length === 0 ? 0 : captionHeight + 34);
+    y += (height - FOOT - y - block) / 2;
     context.fillStyle = COLOURS.ink;
     context.font = `${verse.size}px ${serif()}`;
     context.textAlign = "left";
@@ -230,7 +234,7 @@ export async function drawCard(song, image) {
       context.fillText(text, x + indent, y - 0.42 * verse.size);
     }
     if (!image) {
-      y = height - FOOT - captionHeight - 24;
+      y += 34;
       drawCaption();
     }
     drawFoot(context, height);

@@ -7,7 +7,7 @@ import { check } from "./record.js";
 
 /** @typedef {import("./record.js").SongRecord} SongRecord */
 
-const START = "#song";
+const START = "#song?";
 /** No honest link is longer. */
 const MOST_LETTERS = 6000;
 /** How long the songs wait for the songwriter's name, in milliseconds. */
@@ -59,7 +59,7 @@ export function fragment(record) {
     songwriter: record.songwriter,
   });
   for (const [key, value] of [...said]) if (value === "") said.delete(key);
-  return `${START}?${said.toString().replaceAll("%2C", ",")}`;
+  return `${START}${said.toString().replaceAll("%2C", ",")}`;
 }
 
 /** @param {SongRecord} record @returns {string} the whole address */
@@ -73,7 +73,7 @@ export function link(record) {
 
 /** Whether an address's fragment means to be a link to a song. @param {string} hash */
 export function isLink(hash) {
-  return hash === START || hash.startsWith(`${START}?`);
+  return hash.startsWith(START);
 }
 
 /**
@@ -95,7 +95,7 @@ export function parse(hash, offered) {
 /** @param {string} hash @param {import("./protocol.js").Options} offered */
 function read(hash, offered) {
   if (hash.length > MOST_LETTERS) throw new Error("it is too long");
-  const said = new URLSearchParams(hash.slice(START.length + 1));
+  const said = new URLSearchParams(hash.slice(START.length));
   for (const key of said.keys()) {
     // Two answers to one question: somebody has tinkered.
     if (said.getAll(key).length > 1) throw new Error("it says something twice");

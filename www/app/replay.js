@@ -17,14 +17,18 @@ import { asBlob } from "./thumbnail.js";
  * @property {(picture: Blob | null) => Promise<boolean>} makeRoom clears the sheet; false if
  *   something else has come meanwhile
  * @property {() => void} idle
- * @property {(seed: string, instead: import("./protocol.js").WriteOptions, more: {remark: string}) => Promise<void>} write
+ * @property {(seed: string, instead: import("./protocol.js").WriteOptions, more: {remark?: string, done?: string}) => Promise<void>} write
  * @property {import("./songs.js").Songs} songs
  * @property {import("./keywords.js").Keywords} keywords
  * @property {(text: string) => void} say
  * @property {(text: string) => void} complain
  */
 
-const OLD_LINK = "The songwriter has learned since this link was made: the song may differ.";
+/** What stands under the song of an old link, and what is said. */
+const OLD_LINK = {
+  remark: "The songwriter has learned since this link was made: the song may differ.",
+  done: "Done. It may differ from the link’s song.",
+};
 
 /** Takes a link to a song out of the address: what is on the sheet now is not what it says. */
 export function forgetLink() {
@@ -49,7 +53,7 @@ export class Replay {
     songs.show(record, "Kept in this browser.");
     songs.focus();
     await this.#attempt(async () => {
-      if (await this.#restore(record)) say("A kept song. Change what you like, then ask for new ones.");
+      if (await this.#restore(record)) say("A kept song.");
     });
   }
 
@@ -65,9 +69,9 @@ export class Replay {
       if (!options) return;
       const record = parse(location.hash, options);
       const now = await songwriter();
-      const remark = record.songwriter && now && record.songwriter !== now ? OLD_LINK : "";
+      const isOld = record.songwriter !== "" && now !== "" && record.songwriter !== now;
       if (before !== turn() || !(await makeRoom(null)) || !(await this.#restore(record))) return;
-      await write(record.random_seed, { ...settings(record), songs: 1 }, { remark });
+      await write(record.random_seed, { ...settings(record), songs: 1 }, isOld ? OLD_LINK : {});
     });
   }
 
