@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
-/** Starts Chromium, with WebGPU unless told otherwise: without a graphics card it emulates it. */
-export const launch = ({ webgpu = true } = {}) =>
+/**
+ * Starts Chromium, with WebGPU unless told otherwise: without a graphics card it emulates it.
+ * `flags` are more of Chromium's options.
+ */
+export const launch = ({ webgpu = true, flags = [] } = {}) =>
   chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     // Playwright's own --headless means the old mode, which has no WebGPU.
@@ -19,6 +22,7 @@ export const launch = ({ webgpu = true } = {}) =>
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...flags,
     ],
   });
 
@@ -27,10 +31,11 @@ export const launch = ({ webgpu = true } = {}) =>
  *
  * @param {import("playwright-core").Browser} browser
  * @param {{origin: string, url: string}} site
- * @param {{query?: string, context?: object}} options
+ * @param {{query?: string, context?: object, init?: () => void}} options `init` runs in the page before its own scripts
  */
-export async function openPage(browser, site, { query = "", context: settings = {} } = {}) {
+export async function openPage(browser, site, { query = "", context: settings = {}, init } = {}) {
   const context = await browser.newContext({ reducedMotion: "reduce", ...settings });
+  if (init) await context.addInitScript(init);
   const page = await context.newPage();
   const complaints = [];
   page.on("console", (message) => {

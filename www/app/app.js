@@ -3,11 +3,15 @@
  */
 import { showSeen } from "./attention.js";
 import { offerCamera } from "./camera.js";
+import { countKept, setUp as setUpGallery } from "./gallery.js";
 import { Foresight, drawSeeing } from "./how.js";
 import { Keywords } from "./keywords.js";
 import { keepForOffline } from "./offline.js";
 import { firstPaint } from "./paint.js";
 import { listen, preview, readable } from "./pictures.js";
+import { songwriter } from "./permalink.js";
+import { clean, firstLine, settings } from "./record.js";
+import { forgetLink, Replay } from "./replay.js";
 import { Session } from "./session.js";
 import { asked, offer } from "./settings.js";
 import { Songs } from "./songs.js";
@@ -29,7 +33,9 @@ let turn = 0;
 let isLost = false;
 /** Ends the songs being written. @type {AbortController | null} */
 let writing = null;
-const songs = new Songs($("song"), say);
+/** What the songwriter can do, once it is known. @type {import("./protocol.js").Options | null} */
+let offered = null;
+const songs = new Songs($("song"), { say, complain: showProblem, more: writeMore, shelved: countKept });
 const keywords = new Keywords($("keywords"));
 const foresight = new Foresight((text, options) => client.foresee(text, options));
 
@@ -86,8 +92,10 @@ const client = new Session(new URL("models/", document.baseURI), {
     say(stage === "tuning" ? "Tuning up…" : `${STAGES[stage]}: ${megabytes(loaded)} of ${megabytes(total)} MB`);
   },
   onOpened({ device, why, options }) {
+    offered = options;
     offer(options);
     keywords.limit = options.limits.keywords;
+    songwriter();
     $("progress").classList.add("over");
     $("device").textContent = why;
     document.documentElement.dataset.device = device;
@@ -139,6 +147,7 @@ async function usePicture(blob, name) {
   const mine = ++turn;
   clearProblem();
   clearSheet();
+  forgetLink();
   try {
     const shown = preview(blob);
     const bytes = await readable(blob, name);
@@ -168,20 +177,26 @@ async function usePicture(blob, name) {
   }
 }
 
-/** @param {string} seed */
-async function write(seed) {
+/**
+ * @param {string} seed
+ * @param {import("./protocol.js").WriteOptions} [instead] of what the controls say
+ * @param {{caption?: string, saying?: string, done?: string, remark?: string}} [more] what the songs
+ *   are about, if not the caption on the sheet; what is said meanwhile and then; what stands under them
+ */
+async function write(seed, instead = {}, more = {}) {
+  const { caption = $("caption").value, saying = "Writing…", done = "", remark = "" } = more;
   stopSong();
   const mine = ++turn;
   const abort = new AbortController();
   writing = abort;
   clearProblem();
-  say("Writing…");
+  say(saying);
   $("seed").value = seed;
   $("numbers").textContent = "";
   $("stop").disabled = false;
   $("another").disabled = $("again").disabled = $("keyword").disabled = false;
-  const options = { ...asked(), keywords: keywords.chosen, random_seed: seed };
-  songs.begin(options.songs);
+  const options = { ...asked(), keywords: keywords.chosen, ...instead, random_seed: seed };
+  songs.begin(options.songs, options.lines);
   try {
     const written = await client.write(options, {
       onText: (song, text) => mine === turn && songs.grow(song, text),
@@ -191,19 +206,21 @@ async function write(seed) {
         say("Writing…");
         // The same seed gives the same songs, and they grow on from where they are; on another
         // device, a letter may come out otherwise.
-        if (moved) songs.begin(options.songs);
+        if (moved) songs.begin(options.songs, options.lines);
       },
     });
     if (mine === turn) foresight.wrote(written.songs[0].text, options);
+    const name = await songwriter();
     await songs.ended();
     if (mine !== turn) return;
     const stopped = abort.signal.aborted;
-    songs.tell(written.songs);
+    const how = { ...options, caption: clean(caption), songwriter: name };
+    songs.tell(written.songs, how, stopped ? "Stopped; seed and link give the whole song." : remark);
     // What was written but not shown when "stop" came is nobody's business: no count then.
     const letters = written.songs.reduce((sum, { text }) => sum + [...text].length, 0);
     const length = stopped ? "Stopped" : `${letters} letters in ${written.seconds.toFixed(2)} s`;
     $("numbers").textContent = `${length}; temperature ${options.temperature.toFixed(2)}, seed ${seed}.`;
-    say(stopped ? "Stopped." : options.songs > 1 ? "The songs are done." : "The song is done.");
+    say(stopped ? "Stopped." : done || (options.songs > 1 ? "The songs are done." : "The song is done."));
     idle();
   } catch (error) {
     if (mine !== turn) return;
@@ -212,6 +229,28 @@ async function write(seed) {
     say("No song this time.");
     showProblem(/** @type {Error} */ (error).message);
   }
+}
+
+/**
+ * Writes songs that begin with the first line of one, as that one was written. The line goes to
+ * the songwriter only: the visitor's own beginning stays in its field.
+ * @param {import("./record.js").SongRecord} record
+ */
+async function writeMore(record) {
+  const seed_text = firstLine(record.text);
+  forgetLink();
+  await write(newSeed(), { ...settings(record), seed_text }, { caption: record.caption, saying: "Writing more like it…" });
+}
+
+/** Makes room for a song from elsewhere. @param {Blob | null} picture */
+async function makeRoom(picture) {
+  stopSong();
+  const mine = ++turn;
+  pictureWaits = false;
+  clearProblem();
+  clearSheet();
+  await preview(picture);
+  return mine === turn;
 }
 
 /** @returns {string} */
@@ -223,6 +262,7 @@ function newSeed() {
 
 /** Writes about the caption as it stands. @param {string} seed */
 async function writeAbout(seed) {
+  forgetLink();
   songs.expect();
   if (typing) await newKeywords();
   await write(seed);
@@ -267,5 +307,19 @@ $("keyword-form").addEventListener("submit", async (/** @type {SubmitEvent} */ e
 
 listen(usePicture, showProblem);
 offerCamera(usePicture);
+const replay = new Replay({
+  turn: () => turn,
+  ready: () => client.ready,
+  offered: () => offered,
+  client: () => client,
+  makeRoom,
+  idle,
+  write,
+  songs,
+  keywords,
+  say,
+  complain: showProblem,
+});
+setUpGallery({ open: (entry) => replay.openKept(entry), closed: () => songs.showKept(), offered: () => offered });
 const device = query.get("device");
 firstPaint().then(() => client.start({ device: device === "cpu" || device === "webgpu" ? device : null }));

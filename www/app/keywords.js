@@ -4,7 +4,7 @@
 export class Keywords {
   #list;
   #limit = 3;
-  /** @type {{word: string, on: boolean, button: HTMLButtonElement}[]} */
+  /** @type {{word: string, known: boolean, on: boolean, button: HTMLButtonElement}[]} */
   #words = [];
 
   /** @param {HTMLElement} list */
@@ -30,6 +30,21 @@ export class Keywords {
     this.#update();
   }
 
+  /**
+   * Shows the words that a song was written with, switched on, and after them those of its caption
+   * that it was written without.
+   * @param {import("./protocol.js").Keyword[]} chosen @param {import("./protocol.js").Keyword[]} others
+   */
+  restore(chosen, others) {
+    this.#words = [];
+    this.#list.replaceChildren();
+    for (const keyword of chosen) this.#add(keyword, true);
+    for (const keyword of others) {
+      if (!this.#words.some(({ word }) => word === keyword.word)) this.#add(keyword, false);
+    }
+    this.#update();
+  }
+
   /** Adds words that the visitor has typed, in place of earlier ones if there are too many. @param {import("./protocol.js").Keyword[]} found */
   add(found) {
     for (const keyword of found) {
@@ -46,10 +61,13 @@ export class Keywords {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = word;
-    const entry = { word, on: on && used !== null, button };
+    const entry = { word, known: used !== null, on: on && used !== null, button };
     if (used === null) {
       button.disabled = true;
-      button.title = "The songwriter does not know this word.";
+      button.className = "unknown";
+      const flag = document.createElement("span");
+      flag.textContent = "not known";
+      button.append(" ", flag);
     } else if (used !== word.toLowerCase()) {
       button.title = `The songwriter says “${used}” instead.`;
       button.textContent = `${word} → ${used}`;
@@ -67,13 +85,10 @@ export class Keywords {
   /** Words beyond the limit wait until another one is dropped. */
   #update() {
     const full = this.chosen.length >= this.#limit;
-    for (const { on, button } of this.#words) {
-      button.setAttribute("aria-pressed", String(on));
-      button.classList.toggle("waits", full && !on);
+    for (const { known, on, button } of this.#words) {
+      if (known) button.setAttribute("aria-pressed", String(on));
+      button.classList.toggle("waits", known && full && !on);
     }
-    for (const entry of this.#words) {
-      if (entry.button.title.startsWith("The songwriter does not")) continue;
-      entry.button.disabled = full && !entry.on;
-    }
+    for (const { known, on, button } of this.#words) button.disabled = !known || (full && !on);
   }
 }

@@ -16,25 +16,35 @@ export class Reveal {
   #last = 0;
   #frame = 0;
   #ended = false;
+  #stopped = false;
   /** @type {(() => void) | null} */
   #whenShown = null;
-  /** @type {HTMLElement} */
+  /** The line at work. @type {HTMLElement} */
   #line = document.createElement("div");
 
   /** @param {HTMLElement} element emptied first */
   constructor(element) {
     this.#element = element;
     element.replaceChildren();
-    this.#newLine();
+    this.#line = this.#newLine();
   }
 
   /** @param {string} text the next letters */
   push(text) {
+    if (this.#stopped) return;
     this.#letters.push(...text);
     this.#wake();
   }
 
-  /** Says that no more letters come; resolves when the last one is shown. */
+  /** Shows a whole song at once. @param {string} text */
+  all(text) {
+    this.#letters = [...text];
+    this.#shown = this.#letters.length;
+    this.#element.replaceChildren();
+    for (const line of text.split("\n")) this.#newLine(line);
+  }
+
+  /** Says that no more letters come; resolves when the last one is shown. @returns {Promise<void>} */
   end() {
     this.#ended = true;
     return new Promise((resolve) => {
@@ -46,7 +56,7 @@ export class Reveal {
   /** Drops the letters not yet shown, now and later. */
   stop() {
     this.#letters.length = this.#shown;
-    this.push = () => {};
+    this.#stopped = true;
     this.#wake();
   }
 
@@ -71,7 +81,7 @@ export class Reveal {
     this.#due = count === left ? 0 : this.#due - count;
     this.#last = now;
     for (const letter of this.#letters.slice(this.#shown, this.#shown + count)) {
-      if (letter === "\n") this.#newLine();
+      if (letter === "\n") this.#line = this.#newLine();
       else this.#line.textContent += letter;
     }
     this.#shown += count;
@@ -82,8 +92,11 @@ export class Reveal {
     }
   }
 
-  #newLine() {
-    this.#line = document.createElement("div");
-    this.#element.append(this.#line);
+  /** @param {string} [text] */
+  #newLine(text = "") {
+    const line = document.createElement("div");
+    line.textContent = text;
+    this.#element.append(line);
+    return line;
   }
 }

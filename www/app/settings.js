@@ -1,8 +1,14 @@
 /**
  * What the visitor asks of the songs: the controls under the sheet.
  */
-/** @param {string} id @returns {any} */
-const $ = (id) => document.getElementById(id);
+import { clean } from "./record.js";
+
+/**
+ * A control. They are fields of several kinds, which have what is used of them in common.
+ * @param {string} id
+ * @returns {HTMLInputElement & HTMLSelectElement}
+ */
+const $ = (id) => /** @type {any} */ (document.getElementById(id));
 
 /** @type {Record<string, string>} */
 const LABELS = {
@@ -34,15 +40,15 @@ function bound(id, [min, max], value) {
   if (!input.value) input.value = query.get(id) ?? String(value);
 }
 
-/** @param {number} value */
+/** @param {number | string} value */
 function setTemperature(value) {
-  $("temperature").value = value;
+  $("temperature").value = String(value);
   $("temperature-value").textContent = Number($("temperature").value).toFixed(2);
 }
 
-$("temperature").addEventListener("input", (/** @type {any} */ { target }) => {
+$("temperature").addEventListener("input", () => {
   temperatureChosen = true;
-  setTemperature(target.value);
+  setTemperature($("temperature").value);
 });
 
 /**
@@ -80,7 +86,28 @@ export function asked() {
     lines: whole("lines"),
     songs: whole("songs"),
     temperature: Number($("temperature").value),
-    seed_text: $("seed-text").value,
+    seed_text: clean($("seed-text").value),
     choose: !$("plain").checked,
   };
+}
+
+/**
+ * Sets the controls as a song was written, so that the visitor can go on from there.
+ * @param {import("./record.js").SongRecord} record
+ */
+export function adopt({ mood, kind, scheme, lines, temperature, choose, seed_text, random_seed }) {
+  for (const [id, value] of [["mood", mood ?? ""], ["kind", kind ?? ""], ["scheme", scheme]]) {
+    const select = $(id);
+    // A kept song may be older than the songwriter, and ask for what it does no more.
+    if ([...select.options].some((option) => option.value === value)) select.value = value;
+  }
+  $("lines").value = String(lines);
+  temperatureChosen = true;
+  setTemperature(temperature);
+  $("seed-text").value = seed_text;
+  $("plain").checked = !choose;
+  $("seed").value = random_seed;
+  // What is set has to be seen.
+  const details = $("seed-text").closest("details");
+  if (details && (seed_text !== "" || !choose)) details.open = true;
 }
