@@ -3,6 +3,7 @@
  */
 import { showSeen } from "./attention.js";
 import { offerCamera } from "./camera.js";
+import { $ } from "./dom.js";
 import { countKept, setUp as setUpGallery } from "./gallery.js";
 import { Foresight, drawSeeing } from "./how.js";
 import { Keywords } from "./keywords.js";
@@ -21,8 +22,6 @@ const BEAM = 3;
 /** How long the visitor may pause before a changed caption is looked at again, in milliseconds. */
 const TYPING_PAUSE = 350;
 
-/** @param {string} id @returns {any} */
-const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
 /** Whether a picture waits for that. */
@@ -214,7 +213,7 @@ async function write(seed, instead = {}, more = {}) {
     await songs.ended();
     if (mine !== turn) return;
     const stopped = abort.signal.aborted;
-    const how = { ...options, caption: clean(caption), songwriter: name };
+    const how = /** @type {any} */ ({ ...options, caption: clean(caption), songwriter: name });
     songs.tell(written.songs, how, stopped ? "Stopped; seed and link give the whole song." : remark);
     // What was written but not shown when "stop" came is nobody's business: no count then.
     const letters = written.songs.reduce((sum, { text }) => sum + [...text].length, 0);

@@ -2,14 +2,12 @@
  * Where the songwriter looked for each word of its caption: the words stand under the picture, and
  * the one that is pointed at (or has the focus, or was tapped) leaves light what it came from.
  */
+import { $ } from "./dom.js";
 
 /** Of the large canvas that the shares are stretched over, in pixels. */
 const SIDE = 168;
 /** How dark the least looked-at part becomes, of 255. */
 const SHADE = 200;
-
-/** @param {string} id @returns {any} */
-const $ = (id) => document.getElementById(id);
 
 /**
  * Darkens what was not looked at.

@@ -2,11 +2,10 @@
  * A picture from the camera: a dialog that says what the browser is about to ask, shows what the
  * camera sees, and lets go of it when it closes.
  */
+import { $ } from "./dom.js";
 
 /** Longest side asked of the camera: the songwriter looks at 224 x 224 pixels, the card shows 1,200. */
 const WIDTH = 1280;
-
-const $ = (id) => document.getElementById(id);
 
 /** What to do about each way in which a camera can be refused. @type {Record<string, string>} */
 const REFUSALS = {
@@ -62,7 +61,7 @@ async function look() {
     letGo();
     $("camera").classList.remove("live");
     $("camera-text").textContent =
-      REFUSALS[error.name] ?? "The camera could not be opened. Try again, or choose a picture from your files.";
+      REFUSALS[/** @type {Error} */ (error).name] ?? "The camera could not be opened. Try again, or choose a picture from your files.";
     $("camera-again").hidden = false;
     $("camera-again").focus();
   }
@@ -74,7 +73,7 @@ function shoot() {
   const canvas = document.createElement("canvas");
   canvas.width = view.videoWidth;
   canvas.height = view.videoHeight;
-  canvas.getContext("2d").drawImage(view, 0, 0);
+  /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).drawImage(view, 0, 0);
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture"))), "image/jpeg", 0.92);
   });
@@ -86,7 +85,7 @@ function shoot() {
  */
 export function offerCamera(use) {
   if (!navigator.mediaDevices?.getUserMedia) return;
-  const dialog = /** @type {HTMLDialogElement} */ ($("camera"));
+  const dialog = $("camera", HTMLDialogElement);
   $("camera-open").hidden = false;
   $("camera-open").addEventListener("click", () => {
     dialog.classList.remove("live");

@@ -4,9 +4,9 @@
 
 /**
  * An element that index.html has. A wrong id is a mistake of ours and should be loud.
- * @template {HTMLElement} [Kind=HTMLElement]
+ * @template {HTMLElement} [Kind=any]
  * @param {string} id
- * @param {new () => Kind} [kind] the class that it has, for those who need more than any element has
+ * @param {new () => Kind} [kind] the class that it has, for those who want it checked
  * @returns {Kind}
  */
 export function $(id, kind) {

@@ -2,6 +2,7 @@
  * The kept songs: a dialog with a page of them, newest first.
  */
 import { pack, unpack } from "./backup.js";
+import { $ } from "./dom.js";
 import { save } from "./files.js";
 import { firstLine } from "./record.js";
 import { shelf } from "./shelf.js";
@@ -14,8 +15,6 @@ const AT_ONCE = 24;
 /** Lines of each. */
 const LINES = 6;
 
-/** @param {string} id @returns {any} an element of the dialog, whichever kind it is */
-const $ = (id) => document.getElementById(id);
 const dialog = /** @type {HTMLDialogElement} */ ($("gallery"));
 
 /** All kept songs as of now, the newest first. @type {Entry[]} */

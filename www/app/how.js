@@ -4,6 +4,7 @@
  * letters as they appear.
  */
 import { drawShade } from "./attention.js";
+import { $ } from "./dom.js";
 
 /** Side of the small pictures, in pixels. */
 const SIDE = 144;
@@ -12,8 +13,6 @@ const BEFORE = 22;
 const BEHIND = 8;
 /** How long the odds of a letter stay while the song is shown, in milliseconds: long enough to read. */
 const PACE = 160;
-
-const $ = (id) => document.getElementById(id);
 
 /** How a character that can't be seen is shown. @param {string | null} character */
 function visible(character) {
@@ -27,14 +26,14 @@ function visible(character) {
  * @param {import("./protocol.js").SeenWord[]} words
  */
 export function drawSeeing(words) {
-  const image = /** @type {HTMLImageElement} */ ($("preview"));
+  const image = $("preview", HTMLImageElement);
   const seen = image.hidden ? [] : words.filter(({ attention }) => attention.length > 0);
   $("how-words-empty").hidden = seen.length > 0;
   $("how-words").replaceChildren(
     ...seen.map(({ word, attention }) => {
       const canvas = document.createElement("canvas");
       canvas.width = canvas.height = SIDE;
-      const context = canvas.getContext("2d");
+      const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
       // Squashed to a square, as the network sees it.
       context.drawImage(image, 0, 0, SIDE, SIDE);
       drawShade(context, attention, SIDE, SIDE);
@@ -108,12 +107,14 @@ export class Foresight {
   #draw(place) {
     const { next, p, likeliest } = this.#seen[place];
     const text = this.#seen.map((foreseen) => foreseen.next ?? "");
+    /** @param {number} from @param {number} to */
     const line = (from, to) => text.slice(Math.max(from, 0), to).join("").replaceAll("\n", " / ");
     $("tape-before").textContent = line(place - BEFORE, place);
     $("tape-now").textContent = next === " " ? "\u2423" : next === "\n" ? "/" : (next ?? "\u25a0");
     $("tape-after").textContent = line(place + 1, place + 1 + BEHIND);
     $("place").value = String(place);
     $("place").setAttribute("aria-valuetext", `letter ${place + 1}: ${visible(next)}`);
+    /** @type {[string | null, number][]} */
     const odds = likeliest.some(([character]) => character === next)
       ? likeliest
       : [...likeliest.slice(0, -1), [next, p]];

@@ -1,15 +1,13 @@
 /**
  * Pictures on their way in: chosen, dropped, pasted, or one of the samples.
  */
+import { $ } from "./dom.js";
 import { samples } from "./samples.js";
 
 /** Larger files are hardly pictures, and would fill the memory twice. */
 const MAX_FILE = 64 * 1024 * 1024;
 /** What browsers can show and the songwriter can't read: redrawn as PNG. */
 const REDRAWN = /^image\/(avif|heic|heif|jxl|svg\+xml|tiff)$/;
-
-/** @param {string} id @returns {any} */
-const $ = (id) => document.getElementById(id);
 
 /** Shows a picture in its frame, or none. @param {Blob | null} blob */
 export async function preview(blob) {

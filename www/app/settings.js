@@ -1,14 +1,8 @@
 /**
  * What the visitor asks of the songs: the controls under the sheet.
  */
+import { $ } from "./dom.js";
 import { clean } from "./record.js";
-
-/**
- * A control. They are fields of several kinds, which have what is used of them in common.
- * @param {string} id
- * @returns {HTMLInputElement & HTMLSelectElement}
- */
-const $ = (id) => /** @type {any} */ (document.getElementById(id));
 
 /** @type {Record<string, string>} */
 const LABELS = {

@@ -3,7 +3,10 @@
  * has the browser refuse every other address, and every text that would become markup.
  */
 
-const policy = globalThis.trustedTypes?.createPolicy("songwriter", {
+// Not in all browsers, and not in the compiler's library.
+const { trustedTypes } = /** @type {any} */ (globalThis);
+const policy = trustedTypes?.createPolicy("songwriter", {
+  /** @param {string} address */
   createScriptURL(address) {
     if (new URL(address, location.href).origin !== location.origin) throw new TypeError(`${address} is not ours`);
     return address;

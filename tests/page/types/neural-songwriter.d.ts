@@ -1,5 +1,5 @@
 /** What wasm-bindgen makes of src/web.rs; it lies beside the scripts only in a build. */
-import type { Caption, Device, Keyword, Options, Songs, WriteOptions } from "../../../www/app/protocol.js";
+import type { Caption, Device, Foreseen, Keyword, Options, Songs, WriteOptions } from "../../../www/app/protocol.js";
 
 type Files = Record<string, Uint8Array>;
 
@@ -10,7 +10,8 @@ export class Engine {
   caption(bytes: Uint8Array, name: string, beam: number): Promise<Caption>;
   keywords(text: string): Keyword[];
   write(options: WriteOptions, onText: (piece: { song: number; text: string }) => boolean | Promise<boolean>): Promise<Pick<Songs, "songs">>;
-  next(text: string): Promise<{ character: string | null; p: number }[]>;
+  foresee(text: string, options: WriteOptions): Promise<Foreseen[]>;
+  static picture_digest(bytes: Uint8Array, name: string): string;
   picture_features(bytes: Uint8Array, name: string): Promise<Float32Array>;
   lyricist_logits(text: string): Promise<Float32Array>;
   free(): void;
