@@ -1,6 +1,7 @@
 # make serve   build the page and serve it at http://127.0.0.1:8080
 # make build   build the page into dist/
 # make test    everything that CI checks
+# make pictures  draw README's screenshots and tour anew, into docs/
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/neural-songwriter
 # Outside the working tree: a second clone builds in seconds, and `git clean` costs nothing.
@@ -13,7 +14,7 @@ unexport NO_COLOR
 WASM := --target wasm32-unknown-unknown --lib --profile wasm-release
 
 .NOTPARALLEL:
-.PHONY: serve build test tools fetch test-tools lint test-rust test-page
+.PHONY: serve build test pictures tools fetch test-tools lint test-rust test-page
 
 serve: fetch
 	@echo "Building the page, then serving it at http://127.0.0.1:8080 (Ctrl-C ends it)."
@@ -38,6 +39,10 @@ test-rust: tools
 test-page: test-tools build
 	cargo build --release --features native --locked --bin songwriter
 	cd tests/page && SONGWRITER_BIN=$(CARGO_TARGET_DIR)/release/songwriter node --test --test-reporter=spec
+
+# Needs cwebp and img2webp: on Debian, apt-get install webp.
+pictures: test-tools build
+	cd tests/page && node tour.js
 
 tools:
 	@sh scripts/tools.sh
