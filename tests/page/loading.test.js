@@ -126,6 +126,15 @@ test("a download that always breaks off is given up with a sentence and a way ou
   });
 });
 
+test("a browser that lacks what the songwriter needs gets a sentence", async () => {
+  const alter = (path, body) =>
+    path.endsWith("/worker.js") ? Buffer.concat([Buffer.from("delete self.DecompressionStream;\n"), body]) : body;
+  await withSite({ alter }, async ({ page, assertQuiet }) => {
+    assert.match(await whenProblem(page), /^This browser can't run the songwriter; a newer one may\./);
+    assertQuiet();
+  });
+});
+
 test("a download goes on by itself when the network is back", async () => {
   let broken = true;
   const cut = (path) => (broken && path.startsWith("models/captioner/tensors") ? 1000 : null);

@@ -12,6 +12,9 @@ const HEARING_PAUSE = 30;
 /** How long WebGPU may take over its trial before the CPU gets the work, in milliseconds. */
 const TRIAL_LIMIT = 15_000;
 
+/** What it means when a request fails and nobody knows better. @type {Partial<Record<Request["kind"], import("./failure.js").Code>>} */
+const CODES = { open: "unsupported", caption: "bad-picture" };
+
 /** @typedef {import("./protocol.js").Request} Request */
 /** @typedef {import("./protocol.js").Device} Device */
 
@@ -60,8 +63,9 @@ async function answer(request) {
       });
       return;
     }
-    const { code, message } = asFailure(error, kind === "caption" ? "bad-picture" : "bad-request");
-    send({ id, kind: "failed", code, message });
+    const { code, message } = asFailure(error, CODES[kind] ?? "bad-request");
+    const sentence = code === "unsupported" ? `This browser can't run the songwriter; a newer one may. (${message})` : message;
+    send({ id, kind: "failed", code, message: sentence });
   } finally {
     songs.delete(id);
   }
