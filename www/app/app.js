@@ -66,7 +66,7 @@ const STAGES = {
   program: "Downloading the program",
   lyricist: "Downloading the lyricist",
   captioner: "Downloading the captioner",
-  waiting: "The download broke off and is tried again",
+  waiting: "Trying to go on",
 };
 
 const client = new Session(new URL("models/", document.baseURI), {
@@ -176,6 +176,7 @@ async function write(seed) {
   $("stop").disabled = false;
   $("another").disabled = $("again").disabled = $("keyword").disabled = false;
   const options = { ...asked(), keywords: keywords.chosen, random_seed: seed };
+  $("song").style.setProperty("--lines", String(options.lines));
   songs.begin(options.songs);
   try {
     const written = await client.write(options, {
