@@ -23,14 +23,24 @@ const withSite = (options, work) => visit(browser, options, work);
 
 // ---------------------------------------------------------------- loading
 
-test("the first visit: painted before the models come, each once, and nothing moves", async () => {
-  await withSite({}, async ({ page, site, assertQuiet }) => {
-    await page.evaluate(() => {
-      window.shift = 0;
-      new PerformanceObserver((list) => {
-        for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
-      }).observe({ type: "layout-shift", buffered: true });
+for (const viewport of [{ width: 390, height: 844 }, { width: 1440, height: 900 }]) {
+  test(`nothing moves while the page loads and sings, ${viewport.width} wide`, async () => {
+    await withSite({ context: { viewport } }, async ({ page }) => {
+      await page.evaluate(() => {
+        window.shift = 0;
+        new PerformanceObserver((list) => {
+          for (const { value } of list.getEntries()) window.shift += value;
+        }).observe({ type: "layout-shift", buffered: true });
+      });
+      await sing(page);
+      const shift = await page.evaluate(() => window.shift);
+      assert.ok(shift <= 0.02, `layout shift ${shift}`);
     });
+  });
+}
+
+test("the first visit: painted before the models come, and each of them comes once", async () => {
+  await withSite({}, async ({ page, site, assertQuiet }) => {
     await sing(page);
     const painted = await page.evaluate(() => {
       const paint = performance.getEntriesByType("paint").map(({ startTime }) => startTime);
@@ -38,8 +48,6 @@ test("the first visit: painted before the models come, each once, and nothing mo
     });
     const first = site.log.find(({ path }) => path.startsWith("models/")).time;
     assert.ok(painted <= first + 1, `painted ${Math.round(painted - first)} ms after the models were asked for`);
-    const shift = await page.evaluate(() => window.shift);
-    assert.ok(shift <= 0.02, `layout shift ${shift}`);
     await whenKept(page);
     const twice = site.log.filter(({ path }, i) => LARGE.test(path) && site.log.findIndex((e) => e.path === path) !== i);
     assert.deepEqual(twice, [], "the models and the program come once");
@@ -126,11 +134,20 @@ test("a download that always breaks off is given up with a sentence and a way ou
   });
 });
 
+test("a browser that lacks what the songwriter needs gets a sentence", async () => {
+  const alter = (path, body) =>
+    path.endsWith("/worker.js") ? Buffer.concat([Buffer.from("delete self.DecompressionStream;\n"), body]) : body;
+  await withSite({ alter }, async ({ page, assertQuiet }) => {
+    assert.match(await whenProblem(page), /^This browser can't run the songwriter; a newer one may\./);
+    assertQuiet();
+  });
+});
+
 test("a download goes on by itself when the network is back", async () => {
   let broken = true;
   const cut = (path) => (broken && path.startsWith("models/captioner/tensors") ? 1000 : null);
   await withSite({ cut }, async ({ page }) => {
-    await page.waitForFunction(() => document.getElementById("status").textContent.includes("tried again"));
+    await page.waitForFunction(() => document.getElementById("status").textContent.includes("Trying to go on"));
     await page.context().setOffline(true);
     assert.match(await whenProblem(page), /Check the connection/);
     broken = false;

@@ -74,7 +74,7 @@ const STAGES = {
   program: "Downloading the program",
   lyricist: "Downloading the lyricist",
   captioner: "Downloading the captioner",
-  waiting: "The download broke off and is tried again",
+  waiting: "Trying to go on",
 };
 
 const client = new Session(new URL("models/", document.baseURI), {

@@ -8,6 +8,7 @@
  * | `broken-off` | a download broke off again and again |
  * | `damaged` | a file is not the one that was announced |
  * | `outdated` | the server has a newer page and no longer what this one needs |
+ * | `unsupported` | the browser lacks something that the songwriter needs |
  * | `no-device` | WebGPU can't be opened |
  * | `bad-picture` | the picture can't be read |
  * | `bad-request` | songs can't be had like this |
@@ -17,8 +18,8 @@
  * | `killed` | the browser has ended the worker, or it hangs |
  * | `closed` | the page itself has ended the worker |
  *
- * @typedef {"offline" | "http" | "broken-off" | "damaged" | "outdated" | "no-device" | "bad-picture"
- *   | "bad-request" | "device-lost" | "out-of-memory" | "crash" | "killed" | "closed"} Code
+ * @typedef {"offline" | "http" | "broken-off" | "damaged" | "outdated" | "unsupported" | "no-device"
+ *   | "bad-picture" | "bad-request" | "device-lost" | "out-of-memory" | "crash" | "killed" | "closed"} Code
  */
 
 /** What no worker goes on from: another one has to be started. @type {ReadonlySet<Code>} */

@@ -5,12 +5,17 @@
 import init, { Engine } from "./neural-songwriter.js";
 import { download } from "./download.js";
 import { Failure, asFailure } from "./failure.js";
-import { watchGpu } from "./gpu.js";
+import { lostWithin, watchGpu } from "./gpu.js";
 
 /** How long a song may keep the worker from hearing "stop", in milliseconds. */
 const HEARING_PAUSE = 30;
 /** How long WebGPU may take over its trial before the CPU gets the work, in milliseconds. */
 const TRIAL_LIMIT = 15_000;
+/** How long an error may wait for the news that explains it, in milliseconds. */
+const GPU_NEWS = 500;
+
+/** What it means when a request fails and nobody knows better. @type {Partial<Record<Request["kind"], import("./failure.js").Code>>} */
+const CODES = { open: "unsupported", caption: "bad-picture" };
 
 /** @typedef {import("./protocol.js").Request} Request */
 /** @typedef {import("./protocol.js").Device} Device */
@@ -60,8 +65,11 @@ async function answer(request) {
       });
       return;
     }
-    const { code, message } = asFailure(error, kind === "caption" ? "bad-picture" : "bad-request");
-    send({ id, kind: "failed", code, message });
+    // The news of a lost graphics card may come after the errors that it leads to, and says more.
+    if (onGpuLoss && (await lostWithin(GPU_NEWS))) return;
+    const { code, message } = asFailure(error, CODES[kind] ?? "bad-request");
+    const sentence = code === "unsupported" ? `This browser can't run the songwriter; a newer one may. (${message})` : message;
+    send({ id, kind: "failed", code, message: sentence });
   } finally {
     songs.delete(id);
   }
