@@ -47,6 +47,13 @@ export const DIST = process.env.DIST ?? fileURLToPath(new URL("../../dist", impo
 export async function serveSite({ alter = (_, body) => body, ranges = true, cut = () => null, root = DIST } = {}) {
   /** @type {Map<string, number>} */
   const asked = new Map();
+  /** What the build tells hosts to send, in the form that several of them read. */
+  const told = Object.fromEntries(
+    (await readFile(join(root, "_headers"), "utf8"))
+      .split("\n")
+      .filter((line) => line.startsWith("  "))
+      .map((line) => line.trim().split(/: (.*)/).slice(0, 2)),
+  );
   const server = createServer(async (request, response) => {
     if (site.isOffline) return request.socket.destroy();
     const path = decodeURIComponent(new URL(request.url, "http://host").pathname);
@@ -60,7 +67,11 @@ export async function serveSite({ alter = (_, body) => body, ranges = true, cut 
       if (body) body = alter(inside, body);
     }
     if (!body) return response.writeHead(404).end("not found");
-    const headers = { "content-type": TYPES[extname(inside)] ?? "application/octet-stream", "cache-control": "no-store" };
+    const headers = {
+      ...told,
+      "content-type": TYPES[extname(inside)] ?? "application/octet-stream",
+      "cache-control": "no-store",
+    };
     entry.status = 200;
     if (COMPRESSED.test(inside) && request.headers["accept-encoding"]?.includes("gzip")) {
       body = gzipSync(body);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openPage, whenSung } from "./browser.js";
 import { DIST, serveSite } from "./site.js";
 
-export const PICTURE = join(DIST, "samples", "raccoon.jpg");
+export const PICTURE = join(DIST, "samples", "cat.jpg");
 export const CPU = "?device=cpu";
 
 /**
