@@ -43,6 +43,8 @@ const texts = (page) =>
 
 /** Has songs written about a sample. */
 async function sing(page, sample = 0) {
+  // Songs that stand there already are not what is waited for.
+  await page.evaluate(() => (document.getElementById("song").dataset.state = "old"));
   await page.click(`#samples button >> nth=${sample}`);
   await whenSung(page);
   return texts(page);
@@ -353,7 +355,8 @@ for (const [what, context] of [
       const songs = await sing(page);
       const first = await downloaded(page, () => action(page, "picture", 1).click());
       assert.match(first.name, /^[\p{L}\p{N}-]{1,60}\.png$/u);
-      assert.ok(songs[1].toLowerCase().startsWith(first.name.split("-")[0]), first.name);
+      const letters = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+      assert.ok(letters(songs[1]).startsWith(letters(first.name.slice(0, -4))), first.name);
       const card = await lookAt(page, first.bytes);
       assert.equal(card.width, 1200);
       assert.ok(card.height >= 1000 && card.height <= 1500, `${card.height}`);
@@ -632,7 +635,8 @@ test("keeping and opening work with the keyboard alone", async () => {
     await page.waitForSelector(".kept-song");
     await tabTo(".kept-song button");
     await page.keyboard.press("Space");
-    assert.ok(await page.evaluate(() => document.activeElement.matches("article.song")), "the focus is on the song");
+    // The focus is on the song.
+    await page.waitForFunction(() => document.activeElement.matches("article.song"));
     assert.deepEqual(await texts(page), [song]);
   });
 });
@@ -682,12 +686,17 @@ for (const width of [360, 390, 1440]) {
 test("the controls stay where they are while songs come, on a phone", async () => {
   await withPage({ query: "?device=cpu", context: PHONE }, async ({ page }) => {
     await whenReady(page);
-    const top = () => page.evaluate(() => document.querySelector(".controls").getBoundingClientRect().top + scrollY);
+    const look = () =>
+      page.evaluate(() => ({
+        isWriting: document.getElementById("song").dataset.state === "writing",
+        top: document.querySelector(".controls").getBoundingClientRect().top + scrollY,
+      }));
     await sing(page);
-    const before = await top();
-    const tops = [];
+    const before = (await look()).top;
     await page.click("#another");
-    while ((await page.getAttribute("#song", "data-state")) === "writing") tops.push(await top());
+    const tops = [];
+    for (let now = await look(); now.isWriting; now = await look()) tops.push(now.top);
+    assert.ok(tops.length > 0);
     // Broken lines can make the new songs taller than the old ones; they never jump up meanwhile.
     for (const now of tops) assert.ok(now - before > -1 && now - before < 0.2 * 844, `${before} -> ${now}`);
   });
@@ -727,7 +736,7 @@ test("fifty songs leave no more behind than five", async () => {
     const measure = async () => {
       // Until the buttons have shown for long enough that they have done their work.
       await page.waitForTimeout(2500);
-      for (let i = 0; i < 4; i++) {
+      for (let i = 0; i < 3; i++) {
         await session.send("HeapProfiler.collectGarbage");
         await worker("HeapProfiler.collectGarbage");
         await page.waitForTimeout(100);
@@ -760,6 +769,10 @@ test("fifty songs leave no more behind than five", async () => {
           }
         }
       }, count);
+    // V8 remembers numbers as strings in tables that grow once; let them be grown.
+    await page.evaluate(() => {
+      for (let i = 0; i < 20_000; i++) String(i) + String(i + 0.5);
+    });
     await write(5);
     const five = await measure();
     await write(45);
