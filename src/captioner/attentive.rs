@@ -12,7 +12,7 @@ use burn::tensor::{Device, Distribution, IndexingUpdateOp, Tensor, TensorData, a
 
 use super::decoder::{DecoderConfig, DecoderNetwork, Lesson, Spoken, surprise};
 use super::encoder::FEATURES;
-use super::words::END;
+use super::words::{END, UNKNOWN};
 use crate::error::Result;
 use crate::nn::Cell;
 use crate::nn::attention::{AttentionInputs, Packing, attend, whole};
@@ -20,6 +20,9 @@ use crate::nn::layer::{Recurrent, initial_bias};
 use crate::nn::linear::linear;
 use crate::nn::lstm::uniform;
 use crate::weights::Tensors;
+
+/// Added to the score of a word that can't be said.
+const OUT_OF_REACH: f32 = -1e4;
 
 /// The network: H units, E values of a word, C of a region, A of its keys.
 #[derive(Module, Debug)]
@@ -131,8 +134,8 @@ impl DecoderNetwork for AttentiveNetwork {
         let start = linear(mean, self.start.val(), self.start_bias.val()).tanh();
 
         let mut order: Vec<&Spoken> = captions.iter().collect();
-        order.sort_by_key(|c| std::cmp::Reverse(c.words.len()));
-        let lengths: Vec<usize> = order.iter().map(|c| c.words.len() + 1).collect();
+        order.sort_by_key(|c| std::cmp::Reverse(c.symbols()));
+        let lengths: Vec<usize> = order.iter().map(|c| c.symbols()).collect();
         let packing = Packing::new(order.iter().map(|c| c.picture).collect(), &lengths);
         let places = packing.places();
         let (mut ids, mut targets) = (Vec::with_capacity(places), Vec::with_capacity(places));
@@ -163,7 +166,13 @@ impl DecoderNetwork for AttentiveNetwork {
         let told = self.dropout.forward(out.clone().narrow(1, 0, hidden + width));
         let told = words + linear(told, self.output.val(), self.output_bias.val());
         let told = self.dropout.forward(told.tanh());
-        let scores = linear(told, self.embedding.val().transpose(), self.word_bias.val());
+        let mut bias = self.word_bias.val();
+        if lesson.never_unknown {
+            let mut out = vec![0.0f32; bias.dims()[0]];
+            out[UNKNOWN] = OUT_OF_REACH;
+            bias = bias + Tensor::<1>::from_data(out.as_slice(), &device);
+        }
+        let scores = linear(told, self.embedding.val().transpose(), bias);
         let targets = whole(targets.into_iter(), &device).reshape([places, 1]);
         let weights = Tensor::from_data(TensorData::new(weights, [places, 1]), &device);
         let loss = surprise(activation::log_softmax(scores, 1), targets, weights, lesson.smoothing);
@@ -198,5 +207,72 @@ impl DecoderNetwork for AttentiveNetwork {
         tensors.put("output.weight", &self.output)?;
         tensors.put("output.bias", &self.output_bias)?;
         tensors.put("words.bias", &self.word_bias)
+    }
+}
+
+#[cfg(all(test, feature = "native"))]
+mod tests {
+    use super::*;
+    use crate::captioner::decoder::Attention;
+    use crate::captioner::encoder::REGIONS;
+    use crate::captioner::reader::Reader;
+    use crate::lyricist::sampling::Rng;
+    use crate::nn::math::log_softmax;
+
+    /// What is learned from captions that the network says itself is right only if they are judged
+    /// by the very probabilities that they were drawn with: otherwise some could be pushed down
+    /// without end.
+    #[test]
+    fn what_is_said_is_judged_by_the_probabilities_that_it_was_drawn_with() {
+        let device = Device::flex();
+        device.seed(3);
+        let config = DecoderConfig {
+            words: 9,
+            embedding_size: 8,
+            hidden_size: 12,
+            attention: Attention::Additive,
+            attention_size: 6,
+            value_size: 10,
+            dropout: 0.0,
+        };
+        let model = AttentiveNetwork::init(&config, &device);
+        let mut tensors = Tensors::new("toy");
+        model.put_into(&mut tensors).unwrap();
+        let reader = Reader::new(&config, &tensors).unwrap();
+        let mut rng = Rng::new(8);
+        let grids: Vec<f32> = (0..2 * REGIONS * FEATURES).map(|_| rng.uniform() as f32).collect();
+        let seen: Vec<_> = grids.chunks(REGIONS * FEATURES).map(|grid| reader.look(grid)).collect();
+        let whole =
+            |picture, words: &[u16]| Spoken { picture, words: words.to_vec(), is_whole: true, weight: 1.0 };
+        let captions = [
+            whole(1, &[4, 2, 7]),
+            whole(0, &[3]),
+            whole(1, &[]),
+            Spoken { is_whole: false, weight: -0.5, ..whole(0, &[8, 2, 5, 6, 2]) },
+        ];
+        for never_unknown in [false, true] {
+            let expected: f32 = captions
+                .iter()
+                .map(|caption| {
+                    let mut state = reader.state(&[seen[caption.picture].clone()]);
+                    let mut last = END;
+                    let mut sum = 0.0;
+                    for &word in caption.words.iter().chain(&[END as u16]).take(caption.symbols()) {
+                        let mut scores = reader.step(&[last], &mut state);
+                        if never_unknown {
+                            scores[UNKNOWN] = f32::NEG_INFINITY;
+                        }
+                        log_softmax(&mut scores);
+                        last = usize::from(word);
+                        sum += scores[last];
+                    }
+                    -caption.weight * sum
+                })
+                .sum();
+            let grids = Tensor::from_data(TensorData::new(grids.clone(), [2, REGIONS, FEATURES]), &device);
+            let lesson = Lesson { smoothing: 0.0, coverage: 0.0, never_unknown };
+            let found = model.loss(grids, &captions, lesson).into_scalar::<f32>();
+            assert!((found - expected).abs() < 1e-3, "{never_unknown}: {found} and {expected}");
+        }
     }
 }

@@ -49,8 +49,17 @@ pub struct Spoken {
     pub picture: usize,
     /// Word ids, the end symbol not among them.
     pub words: Vec<u16>,
+    /// Whether the end symbol follows them; a caption that was broken off has none.
+    pub is_whole: bool,
     /// What its log-probability counts for; 1 where captions are learned as they are.
     pub weight: f32,
+}
+
+impl Spoken {
+    /// Number of words, the end symbol among them if it was said.
+    pub fn symbols(&self) -> usize {
+        self.words.len() + usize::from(self.is_whole)
+    }
 }
 
 /// How captions are to be learned.
@@ -61,6 +70,9 @@ pub struct Lesson {
     /// Weight of the term that has the attention pass over all of the picture (Xu et al. 2015,
     /// section 4.2.1).
     pub coverage: f64,
+    /// Whether the unknown word has no share in the probabilities: where captions are learned that
+    /// were said without it.
+    pub never_unknown: bool,
 }
 
 /// A decoder as it is trained.

@@ -76,7 +76,7 @@ impl DecoderNetwork for PlainNetwork {
                 ids[(t + 1) * batch + b] = usize::from(id);
                 targets[t * batch + b] = usize::from(id);
             }
-            (0..=caption.words.len()).for_each(|t| weights[t * batch + b] = caption.weight);
+            (0..caption.symbols()).for_each(|t| weights[t * batch + b] = caption.weight);
         }
         let words = self.embedding.val().select(0, whole(ids.into_iter(), &device));
         let size = words.dims()[1];

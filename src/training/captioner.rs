@@ -172,7 +172,8 @@ impl<N: DecoderNetwork> CaptionerTask<N> {
             let picture = i / critic.samples;
             let all: f64 = rewards[picture * critic.samples..][..critic.samples].iter().sum();
             let others = (all - reward) / (critic.samples - 1) as f64;
-            Spoken { picture, words, weight: (reward - others) as f32 }
+            let is_whole = words.len() < MAX_WORDS;
+            Spoken { picture, words, is_whole, weight: (reward - others) as f32 }
         });
         Ok(spoken.collect())
     }
@@ -218,21 +219,25 @@ impl<N: DecoderNetwork + std::fmt::Debug> Task for CaptionerTask<N> {
             if self.self_critical.is_none() {
                 for (words, sided) in photo.captions.iter().zip(&photo.sided) {
                     if !(view.is_mirrored() && *sided) {
-                        spoken.push(Spoken { picture, words: words.clone(), weight: 1.0 });
+                        let words = words.clone();
+                        spoken.push(Spoken { picture, words, is_whole: true, weight: 1.0 });
                     }
                 }
             }
         }
-        if let Some(critic) = &self.self_critical {
-            spoken = self.say(critic, model, &values, &chosen, &mut rng)?;
-        }
-        let units = spoken.iter().map(|s| s.words.len() + 1).sum();
         let shape = [chosen.len(), REGIONS, FEATURES];
         let mut grids = Tensor::<3>::from_data(TensorData::new(values, shape), &self.autodiff);
         if self.feature_noise > 0.0 {
             let noise = Distribution::Normal(1.0, self.feature_noise);
             grids = grids * Tensor::random(shape, noise, &self.autodiff);
         }
+        if let Some(critic) = &self.self_critical {
+            // With the noise, so that captions are judged by the features that they were said about.
+            let values = grids.clone().into_data().try_into_vec::<f32>();
+            let values = values.map_err(|e| Error::Training(format!("{e:?}")))?;
+            spoken = self.say(critic, model, &values, &chosen, &mut rng)?;
+        }
+        let units = spoken.iter().map(Spoken::symbols).sum();
         Ok((model.loss(grids, &spoken, self.lesson), units))
     }
 

@@ -71,10 +71,9 @@ pub struct CaptionerArguments {
     /// Weight of the term that has the attention pass over all of the picture
     #[arg(long, default_value_t = 0.5, value_name = "X")]
     pub coverage: f64,
-    /// Standard deviation of the noise that features are multiplied by (default: 0.1; with
-    /// --self-critical none)
-    #[arg(long, value_name = "X")]
-    pub feature_noise: Option<f64>,
+    /// Standard deviation of the noise that features are multiplied by
+    #[arg(long, default_value_t = 0.1, value_name = "X")]
+    pub feature_noise: f64,
     /// Learn from captions that the network itself says, by their CIDEr-D; for a network that has
     /// learned to speak, so with --start-from
     #[arg(long)]
@@ -109,9 +108,8 @@ pub struct CaptionerArguments {
 }
 
 impl CaptionerArguments {
-    /// With dropout or noise a network that learns from itself would judge captions that another
-    /// one said, whose probabilities it can push down without end: after some hundred updates it
-    /// falls apart.
+    /// With dropout a network that learns from itself would judge captions that another one said,
+    /// whose probabilities it can push down without end: after some hundred updates it falls apart.
     fn dropout(&self) -> f64 {
         self.dropout.unwrap_or(if self.self_critical { 0.0 } else { 0.4 })
     }
@@ -244,11 +242,11 @@ fn fit_network<N: DecoderNetwork>(
         photos,
         dev,
         lesson: if a.self_critical {
-            Lesson { smoothing: 0.0, coverage: 0.0 }
+            Lesson { smoothing: 0.0, coverage: 0.0, never_unknown: true }
         } else {
-            Lesson { smoothing: a.smoothing, coverage: a.coverage }
+            Lesson { smoothing: a.smoothing, coverage: a.coverage, never_unknown: false }
         },
-        feature_noise: a.feature_noise.unwrap_or(if a.self_critical { 0.0 } else { 0.1 }),
+        feature_noise: a.feature_noise,
         seed: a.common.random_seed,
         autodiff,
         out: a.out.clone(),
