@@ -76,21 +76,22 @@ impl Counts {
 }
 
 /// A sentence ready to be matched.
-struct Sentence<'a> {
-    words: &'a [String],
+#[derive(Debug)]
+struct Sentence {
+    words: Vec<String>,
     stems: Vec<String>,
     /// 0 for a content word, 1 for a function word.
     class: Vec<usize>,
 }
 
-impl<'a> Sentence<'a> {
-    fn new(words: &'a [String], stemmer: &Stemmer) -> Self {
+impl Sentence {
+    fn new(words: &[String], stemmer: &Stemmer) -> Self {
         let class = |word: &String| {
             let word = word.as_str();
             usize::from(FUNCTION_WORDS.contains(&word) || MORE_FUNCTION_WORDS.contains(&word))
         };
         Self {
-            words,
+            words: words.to_vec(),
             stems: words.iter().map(|word| stemmer.stem(word).into_owned()).collect(),
             class: words.iter().map(class).collect(),
         }
@@ -126,7 +127,7 @@ impl Path {
 }
 
 /// The alignment with the most matches (weighted), then the fewest chunks, then the shortest ways.
-fn align(candidate: &Sentence<'_>, reference: &Sentence<'_>) -> Counts {
+fn align(candidate: &Sentence, reference: &Sentence) -> Counts {
     let mut paths = vec![Path::default()];
     for i in 0..candidate.words.len() {
         let kinds: Vec<(usize, usize)> = (0..reference.words.len())
@@ -169,24 +170,49 @@ fn align(candidate: &Sentence<'_>, reference: &Sentence<'_>) -> Counts {
     counts
 }
 
+/// METEOR against references that stay the same.
+#[derive(Debug)]
+pub struct Meteor {
+    /// Those of each picture.
+    references: Vec<Vec<Sentence>>,
+}
+
+impl Meteor {
+    /// Against the captions of each picture.
+    pub fn new(references: &[Vec<Vec<String>>]) -> Self {
+        let stemmer = Stemmer::create(Algorithm::English);
+        let sentences = |captions: &Vec<Vec<String>>| {
+            captions.iter().map(|caption| Sentence::new(caption, &stemmer)).collect()
+        };
+        Self { references: references.iter().map(sentences).collect() }
+    }
+
+    /// METEOR of one caption of picture `i`, from 0 to 1, by the reference that suits it best.
+    pub fn score(&self, i: usize, candidate: &[String]) -> f64 {
+        self.best(i, candidate).0
+    }
+
+    fn best(&self, i: usize, candidate: &[String]) -> (f64, Counts) {
+        let candidate = Sentence::new(candidate, &Stemmer::create(Algorithm::English));
+        let mut best = (0.0, Counts::default());
+        for (k, reference) in self.references[i].iter().enumerate() {
+            let counts = align(&candidate, reference);
+            let score = counts.score();
+            if k == 0 || score > best.0 {
+                best = (score, counts);
+            }
+        }
+        best
+    }
+}
+
 /// METEOR over the whole corpus, from 0 to 1: each candidate is held against the reference that
 /// suits it best, and what was counted there is summed up. No candidates score 0.
 pub fn meteor(candidates: &[Vec<String>], references: &[Vec<Vec<String>>]) -> f64 {
-    let stemmer = Stemmer::create(Algorithm::English);
+    let scorer = Meteor::new(references);
     let mut total = Counts::default();
-    for (candidate, references) in candidates.iter().zip(references) {
-        let candidate = Sentence::new(candidate, &stemmer);
-        let mut best: Option<(f64, Counts)> = None;
-        for reference in references {
-            let counts = align(&candidate, &Sentence::new(reference, &stemmer));
-            let score = counts.score();
-            if best.is_none_or(|(before, _)| score > before) {
-                best = Some((score, counts));
-            }
-        }
-        if let Some((_, counts)) = best {
-            total.add(&counts);
-        }
+    for (i, candidate) in candidates.iter().enumerate().take(references.len()) {
+        total.add(&scorer.best(i, candidate).1);
     }
     total.score()
 }

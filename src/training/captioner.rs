@@ -18,6 +18,7 @@ use crate::captioner::words::{END, UNKNOWN, Words};
 use crate::captioner::{Caption, Decoder, WORDS};
 use crate::error::{Error, Result};
 use crate::evaluation::captions::{CiderD, bleu, cider_d};
+use crate::evaluation::meteor::Meteor;
 use crate::lyricist::sampling::Rng;
 use crate::nn::math::log_softmax;
 use crate::nn::{Compute, block_on};
@@ -51,20 +52,42 @@ pub struct Measured {
 
 /// Learning from what the network itself says (Rennie et al. 2017, arXiv 1612.00563): what was
 /// said is made likelier by how much better it is than the other captions said of the photo (the
-/// baseline of Luo 2020, arXiv 2003.09971, section 3), by CIDEr-D against the photo's captions.
+/// baseline of Luo 2020, arXiv 2003.09971, section 3), by CIDEr-D against the photo's captions, and
+/// METEOR beside it if that is asked for.
 #[derive(Debug)]
 pub struct SelfCritical {
     samples: usize,
-    rewards: CiderD,
+    cider: CiderD,
+    meteor: Meteor,
+    meteor_weight: f64,
 }
 
 impl SelfCritical {
-    /// With so many captions said of each photo, against what people said of each.
-    pub fn new<'a>(samples: usize, references: impl Iterator<Item = &'a [Vec<String>]>) -> Self {
+    /// With so many captions said of each photo, against what people said of each. METEOR counts
+    /// `meteor_weight` times beside CIDEr-D; it asks for all that people name, CIDEr-D for what is
+    /// telling.
+    pub fn new<'a>(
+        samples: usize,
+        meteor_weight: f64,
+        references: impl Iterator<Item = &'a [Vec<String>]> + Clone,
+    ) -> Self {
         let ended = |caption: &Vec<String>| caption.iter().cloned().chain([FULL_STOP.into()]).collect();
-        let references: Vec<Vec<Vec<String>>> =
-            references.map(|captions| captions.iter().map(ended).collect()).collect();
-        Self { samples, rewards: CiderD::new(&references) }
+        let whole: Vec<Vec<Vec<String>>> =
+            references.clone().map(|captions| captions.iter().map(ended).collect()).collect();
+        let bare: Vec<Vec<Vec<String>>> = references.map(<[_]>::to_vec).collect();
+        Self { samples, cider: CiderD::new(&whole), meteor: Meteor::new(&bare), meteor_weight }
+    }
+
+    /// What a caption of that photo is worth.
+    fn reward(&self, photo: usize, mut caption: Vec<String>) -> f64 {
+        let mut reward = 0.0;
+        if self.meteor_weight > 0.0 {
+            reward += self.meteor_weight * self.meteor.score(photo, &caption);
+        }
+        if caption.len() < MAX_WORDS {
+            caption.push(FULL_STOP.into());
+        }
+        reward + self.cider.score(photo, &caption)
     }
 }
 
@@ -161,11 +184,7 @@ impl<N: DecoderNetwork> CaptionerTask<N> {
             .zip(&rows)
             .map(|(words, &(picture, _))| {
                 let ids: Vec<usize> = words.iter().map(|&id| usize::from(id)).collect();
-                let mut caption = self.words.decode(&ids);
-                if caption.len() < MAX_WORDS {
-                    caption.push(FULL_STOP.into());
-                }
-                critic.rewards.score(photos[picture], &caption)
+                critic.reward(photos[picture], self.words.decode(&ids))
             })
             .collect();
         let spoken = said.into_iter().zip(&rewards).enumerate().map(|(i, (words, reward))| {
@@ -305,7 +324,7 @@ impl<N: DecoderNetwork + std::fmt::Debug> Task for CaptionerTask<N> {
         serde_json::json!({
             "model": "captioner", "config": self.config, "views": self.photos.first().map(|p| p.grids.len()),
             "smoothing": self.lesson.smoothing, "coverage": self.lesson.coverage,
-            "feature_noise": self.feature_noise, "self_critical": self.self_critical.as_ref().map(|c| c.samples),
+            "feature_noise": self.feature_noise, "self_critical": self.self_critical.as_ref().map(|c| (c.samples, c.meteor_weight)),
             "words": self.words, "encoder": encoder, "batches": self.plans.identity(captions),
         })
     }

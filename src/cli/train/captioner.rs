@@ -81,6 +81,10 @@ pub struct CaptionerArguments {
     /// Captions that are said of each photo, with --self-critical
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=50), value_name = "N")]
     pub samples: u64,
+    /// What METEOR (exact and stem matches, from 0 to 1) counts for beside CIDEr-D, with
+    /// --self-critical
+    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    pub meteor_weight: f64,
     /// Photos of a batch, each with all its captions
     #[arg(long, default_value_t = 32, value_parser = positive_count)]
     pub batch_photos: usize,
@@ -232,9 +236,10 @@ fn fit_network<N: DecoderNetwork>(
         model.num_params()
     ));
     let task = CaptionerTask::<N> {
-        self_critical: a
-            .self_critical
-            .then(|| SelfCritical::new(a.samples as usize, train_set.iter().map(|c| c.captions.as_slice()))),
+        self_critical: a.self_critical.then(|| {
+            let references = train_set.iter().map(|c| c.captions.as_slice());
+            SelfCritical::new(a.samples as usize, a.meteor_weight, references)
+        }),
         plans,
         config: config.clone(),
         words,
