@@ -7,10 +7,11 @@ import { $ } from "./dom.js";
 /** Of the large canvas that the shares are stretched over, in pixels. */
 const SIDE = 168;
 /** How dark the least looked-at part becomes, of 255. */
-const SHADE = 200;
+const SHADE = 190;
 
 /**
- * Darkens what was not looked at.
+ * Darkens what was looked at less than the rest, however small the difference: shares are small
+ * and even, as a glance takes in most of a picture.
  * @param {CanvasRenderingContext2D} context @param {number[]} shares of as many rows as columns, row by row
  * @param {number} width @param {number} height of the whole picture on the canvas
  */
@@ -20,9 +21,9 @@ export function drawShade(context, shares, width, height) {
   small.width = small.height = side;
   const fields = /** @type {CanvasRenderingContext2D} */ (small.getContext("2d"));
   const pixels = fields.createImageData(side, side);
-  const most = Math.max(...shares);
+  const [least, most] = [Math.min(...shares), Math.max(...shares)];
   shares.forEach((share, i) => {
-    pixels.data[4 * i + 3] = SHADE * (1 - share / most);
+    pixels.data[4 * i + 3] = SHADE * (1 - (share - least) / (most - least || 1));
   });
   fields.putImageData(pixels, 0, 0);
   context.imageSmoothingQuality = "high";
