@@ -40,8 +40,9 @@ pub struct CaptionerArguments {
     /// Folder for checkpoint and model
     #[arg(long, default_value = "checkpoints/captioner", value_name = "DIR")]
     pub out: PathBuf,
-    /// Begin with the decoder of this trained captioner; sizes and vocabulary are then its own
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    /// Begin with the decoder of this trained captioner; sizes and vocabulary are then its own (and
+    /// stay so with --resume)
+    #[arg(long, value_name = "DIR")]
     pub start_from: Option<PathBuf>,
     /// How the decoder looks at the picture
     #[arg(long, value_enum, default_value = "additive")]
