@@ -4,13 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use songwriter::captioner::encoder::{Encoder, FEATURES, GRID, storage};
+use songwriter::captioner::encoder::{Encoder, FEATURES, GRID, small_storage, storage};
 use songwriter::captioner::import::import_efficientnet;
 use songwriter::picture::Picture;
 use songwriter::weights::{ModelFiles, Tensors};
 
 /// Largest difference from the reference that is let pass, in units of a feature (0 to 6).
 const TOLERANCE: f32 = 1e-3;
+
+/// The same for weights in 8 bits (`export --small`), as they are shipped; what that costs in captions
+/// is in the model card.
+const PACKED_TOLERANCE: f32 = 0.1;
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -41,7 +45,8 @@ fn difference(tensors: &Tensors) -> f32 {
 fn shipped_weights_agree_with_the_original_network() {
     let tensors = ModelFiles::open(&root("models/captioner")).unwrap().tensors().unwrap();
     let found = difference(&tensors);
-    assert!(found <= TOLERANCE, "largest difference {found}");
+    println!("largest difference {found:.2e}");
+    assert!(found <= PACKED_TOLERANCE, "largest difference {found}");
 }
 
 /// The import in single precision, and what half precision costs. Needs the checkpoint or its
@@ -60,6 +65,8 @@ fn imported_weights_agree_with_the_original_network() {
     let difference = stored(&mixed);
     println!("largest difference in single precision {single:.2e}");
     println!("as stored ({} bytes) {difference:.2e}", mixed.len());
+    let packed = tensors.to_safetensors_as(small_storage).unwrap();
+    println!("in 8 bits ({} bytes) {:.2e}", packed.len(), stored(&packed));
     println!("in half precision ({} bytes) {:.2e}", half.len(), stored(&half));
     assert!(single <= 1e-4, "largest difference {single}");
     assert!(difference <= TOLERANCE, "largest difference {difference}");

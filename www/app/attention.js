@@ -10,8 +10,8 @@ const SIDE = 168;
 const SHADE = 190;
 
 /**
- * Darkens what was looked at less than the rest, however small the difference: shares are small
- * and even, as a glance takes in most of a picture.
+ * Darkens what was looked at less than the rest, however small the difference, as it is for words
+ * like "a".
  * @param {CanvasRenderingContext2D} context @param {number[]} shares of as many rows as columns, row by row
  * @param {number} width @param {number} height of the whole picture on the canvas
  */
