@@ -31,9 +31,12 @@ try {
     const { page, close } = await openPage(browser, site, { query: "?device=cpu", context });
     await whenReady(page);
     await page.click(SAMPLE);
-    await page.fill("#seed", "7");
     await whenSung(page);
-    await page.evaluate(() => document.getElementById("seed-form").requestSubmit());
+    // The same songs each time; the field is folded away.
+    await page.evaluate(() => {
+      document.getElementById("seed").value = "7";
+      document.getElementById("seed-form").requestSubmit();
+    });
     await whenSung(page);
     const file = join(frames, `${name}.png`);
     await page.screenshot({ path: file });
@@ -107,7 +110,15 @@ async function tour() {
     document.getElementById("how-writing").scrollIntoView({ behavior: "smooth", block: "center" });
   });
   await whenSung(page);
-  await rest(1500);
+  await rest(1800);
+  await moveTo(".song >> nth=1 >> role=button[name=/^Keep/]");
+  await page.mouse.down();
+  await page.mouse.up();
+  await rest(1200);
+  await moveTo("role=button[name=/^Kept songs/]");
+  await page.mouse.down();
+  await page.mouse.up();
+  await rest(1800);
   await session.send("Page.stopScreencast");
   await close();
 
