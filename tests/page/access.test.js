@@ -90,6 +90,10 @@ test("nothing is too wide, from a small phone to a wall", async () => {
       await opened.page.waitForSelector("#foresight:not([hidden])");
       const overflow = await opened.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(overflow <= 0, `${overflow} pixels too wide at ${width}`);
+      const [camera, another] = await Promise.all(
+        ["#camera-open", ".frame .action"].map((selector) => opened.page.locator(selector).boundingBox()),
+      );
+      assert.ok(camera.x + camera.width + 4 <= another.x, `the picture's two buttons meet at ${width}`);
     } finally {
       await opened.close();
     }
