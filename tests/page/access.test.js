@@ -55,6 +55,12 @@ for (const [width, height] of [
         await page.setInputFiles("#file", PICTURE);
         await whenSung(page);
         await check(page, "songs");
+        await page.locator(".song [data-action=keep]").first().click();
+        await page.waitForFunction(() => document.getElementById("status").textContent.startsWith("Kept in this"));
+        await page.click("#gallery-open");
+        await page.waitForSelector(".kept-song");
+        await check(page, "kept songs");
+        await page.click("#gallery-close");
         for (const details of await page.locator("main details, #how").all()) {
           await details.evaluate((element) => {
             element.open = true;
