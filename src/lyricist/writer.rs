@@ -12,7 +12,7 @@ use super::prompt::{Keyword, Prompt, resolve};
 use super::sampling::Rng;
 use super::tape::{Place, Tape};
 use crate::error::{Error, Result};
-use crate::nn::{Compute, Stepper, math};
+use crate::nn::{Compute, Stepper};
 use crate::verse::keywords::{KeywordVocabulary, closing_words, stem, words};
 use crate::verse::{Rhymer, last_word, rhymes};
 use crate::weights::{CONFIG, ModelFiles};
@@ -42,17 +42,6 @@ pub struct Song {
     pub keywords: Vec<Keyword>,
     /// Characters of the seed text that are not in the alphabet and were left out.
     pub left_out: usize,
-}
-
-/// What the network expects at a place of a text. `None` in place of a character is the end of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Foresight {
-    /// The character that stands there; behind the text, the end.
-    pub next: Option<char>,
-    /// Its probability, at temperature 1; behind the text, that of the end.
-    pub p: f32,
-    /// The likeliest characters and their probabilities, the likeliest first.
-    pub likeliest: Vec<(Option<char>, f32)>,
 }
 
 impl Song {
@@ -86,11 +75,11 @@ pub fn describe(files: &ModelFiles) -> Result<(Alphabet, KeywordVocabulary, Char
 
 /// A trained lyricist.
 pub struct Lyricist {
-    alphabet: Alphabet,
+    pub(super) alphabet: Alphabet,
     symbols: Symbols,
     keywords: KeywordVocabulary,
     rhymer: Rhymer,
-    network: Stepper,
+    pub(super) network: Stepper,
     /// Whether the network learnt whole songs and so knows what a stanza follows on.
     whole_songs: bool,
 }
@@ -160,44 +149,6 @@ impl Lyricist {
             scores = self.network.step(&[id], &mut state).await?;
         }
         Ok(scores)
-    }
-
-    /// What the network, told of a song what it was told when it wrote it, expects at each character
-    /// of the song's text: the probability of the character that stands there, and the `most`
-    /// likeliest ones. A last foresight tells of what may follow the text.
-    ///
-    /// # Errors
-    /// The GPU does not answer.
-    pub async fn foresee(
-        &self,
-        text: &str,
-        keywords: &[String],
-        options: &SongOptions,
-        most: usize,
-    ) -> Result<Vec<Foresight>> {
-        let told = self.brief(options, &self.resolve(keywords)).ids();
-        let mut state = self.network.told(&[told]);
-        let mut last = END;
-        let mut found = Vec::new();
-        let ids = self.alphabet.encode(text).0;
-        for next in ids.into_iter().map(Some).chain([None]) {
-            let mut scores = self.network.step(&[last], &mut state).await?;
-            math::log_softmax(&mut scores);
-            let mut order: Vec<usize> = (0..scores.len()).collect();
-            order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-            order.truncate(most);
-            let probability = |id: usize| math::exp(scores[id]);
-            found.push(Foresight {
-                next: next.and_then(|id| self.alphabet.character(id)),
-                p: probability(next.unwrap_or(END)),
-                likeliest: order
-                    .into_iter()
-                    .map(|id| (self.alphabet.character(id), probability(id)))
-                    .collect(),
-            });
-            last = next.unwrap_or(END);
-        }
-        Ok(found)
     }
 
     /// Writes songs with the seeds `random_seed`, `random_seed + 1` and so on, all at once; each is
@@ -284,7 +235,7 @@ impl Lyricist {
     }
 
     /// What the network is told of a stanza.
-    fn brief(&self, options: &SongOptions, keywords: &[Keyword]) -> Brief {
+    pub(super) fn brief(&self, options: &SongOptions, keywords: &[Keyword]) -> Brief {
         Brief {
             kind: options.kind,
             mood: options.mood,
@@ -497,7 +448,7 @@ mod tests {
     use burn::tensor::{Device, Int, Tensor, TensorData};
 
     use super::*;
-    use crate::nn::Cell;
+    use crate::nn::{Cell, math};
     use crate::verse::Scheme;
 
     /// A small network with random weights that knows a few keywords.
