@@ -351,10 +351,19 @@ impl Tensors {
     /// # Errors
     /// The device gives them back in no form that we know.
     pub fn put<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) -> Result<()> {
-        let values = param.val().into_data().try_into_vec::<f32>();
+        self.put_tensor(name, param.val())
+    }
+
+    /// Adds the values of a tensor.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    pub fn put_tensor<const D: usize>(&mut self, name: &str, tensor: Tensor<D>) -> Result<()> {
+        let shape = tensor.dims();
+        let values = tensor.into_data().try_into_vec::<f32>();
         let values =
             values.map_err(|e| Error::model(&self.model, format!("tensor {name} can't be read: {e:?}")))?;
-        self.insert(name, &param.val().dims(), values);
+        self.insert(name, &shape, values);
         Ok(())
     }
 

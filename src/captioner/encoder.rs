@@ -22,6 +22,12 @@ pub const GRID: usize = 7;
 /// Regions of a picture that have features of their own.
 pub const REGIONS: usize = GRID * GRID;
 
+/// Blocks of the trunk: those up to the last that halves the picture. What is above them, the top,
+/// works on 7 x 7 regions throughout, and is what a training may go on with.
+pub const TRUNK_BLOCKS: usize = 12;
+/// Values of a region as the trunk gives them.
+pub const TRUNK_FEATURES: usize = 192;
+
 const STEM: usize = 32;
 
 /// One row of table 1 in the paper, of the Lite0 variant.
@@ -88,7 +94,7 @@ pub(crate) struct BlockShape {
     pub(crate) expand: Option<ConvShape>,
     pub(crate) depthwise: ConvShape,
     pub(crate) project: ConvShape,
-    residual: bool,
+    pub(crate) residual: bool,
 }
 
 /// The whole network: the one place where names and shapes are told.
@@ -137,27 +143,41 @@ impl EncoderShape {
         Self { stem, blocks, head: ConvShape::dense("encoder.head".into(), channels, FEATURES, true) }
     }
 
+    fn trunk(&self) -> impl Iterator<Item = &ConvShape> {
+        std::iter::once(&self.stem)
+            .chain(self.blocks[..TRUNK_BLOCKS].iter().flat_map(BlockShape::convolutions))
+    }
+
     fn convolutions(&self) -> impl Iterator<Item = &ConvShape> {
-        let blocks = self
-            .blocks
-            .iter()
-            .flat_map(|block| block.expand.iter().chain([&block.depthwise, &block.project]));
-        std::iter::once(&self.stem).chain(blocks).chain([&self.head])
+        let top = self.blocks[TRUNK_BLOCKS..].iter().flat_map(BlockShape::convolutions);
+        self.trunk().chain(top).chain([&self.head])
+    }
+}
+
+impl BlockShape {
+    fn convolutions(&self) -> impl Iterator<Item = &ConvShape> {
+        self.expand.iter().chain([&self.depthwise, &self.project])
+    }
+}
+
+impl ConvShape {
+    fn tensors(&self) -> [(String, Vec<usize>); 2] {
+        [
+            (format!("{}.weight", self.name), self.weight_shape().to_vec()),
+            (format!("{}.bias", self.name), vec![self.channels_out]),
+        ]
     }
 }
 
 /// Names and shapes of the encoder's tensors, in network order: per convolution `NAME.weight`
 /// (`[out, in / groups, height, width]`) and `NAME.bias` (`[out]`).
 pub fn tensor_shapes() -> Vec<(String, Vec<usize>)> {
-    EncoderShape::lite0()
-        .convolutions()
-        .flat_map(|conv| {
-            [
-                (format!("{}.weight", conv.name), conv.weight_shape().to_vec()),
-                (format!("{}.bias", conv.name), vec![conv.channels_out]),
-            ]
-        })
-        .collect()
+    EncoderShape::lite0().convolutions().flat_map(ConvShape::tensors).collect()
+}
+
+/// Those of [`tensor_shapes`] that [`Encoder::trunk`] depends on.
+pub fn trunk_shapes() -> Vec<(String, Vec<usize>)> {
+    EncoderShape::lite0().trunk().flat_map(ConvShape::tensors).collect()
 }
 
 /// The precision to store an encoder tensor in: half the bytes, features within 1e-3.
@@ -282,8 +302,19 @@ impl Encoder {
 
     /// Features of each of 7 x 7 regions: `[batch, 3, 224, 224]` to `[batch, 1280, 7, 7]`.
     pub fn grid(&self, pictures: Tensor<4>) -> Tensor<4> {
-        let x = self.blocks.iter().fold(self.stem.forward(pictures), |x, block| block.forward(x));
-        self.head.forward(x)
+        self.top(self.trunk(pictures))
+    }
+
+    /// The first part of [`Encoder::grid`]: `[batch, 3, 224, 224]` to `[batch, 192, 7, 7]`.
+    pub fn trunk(&self, pictures: Tensor<4>) -> Tensor<4> {
+        let trunk = &self.blocks[..TRUNK_BLOCKS];
+        trunk.iter().fold(self.stem.forward(pictures), |x, block| block.forward(x))
+    }
+
+    /// The second part of [`Encoder::grid`]: `[batch, 192, 7, 7]` to `[batch, 1280, 7, 7]`.
+    pub fn top(&self, trunk: Tensor<4>) -> Tensor<4> {
+        let top = &self.blocks[TRUNK_BLOCKS..];
+        self.head.forward(top.iter().fold(trunk, |x, block| block.forward(x)))
     }
 
     /// Features of the whole picture, the mean over the grid: `[batch, 3, 224, 224]` to
@@ -317,6 +348,7 @@ mod tests {
         // each normalised channel.
         assert_eq!(values, 3_350_000);
         assert_eq!(EncoderShape::lite0().blocks.len(), 16);
+        assert_eq!(trunk_shapes().last().unwrap().1, [TRUNK_FEATURES]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Feature grids of many photos, computed once and kept on the disk.
+//! What the encoder's trunk makes of many photos, computed once and kept on the disk.
 //!
-//! While the encoder is not trained a photo's features never change; computing them is minutes of
+//! The trunk is not trained, so what it gives for a photo never changes; computing it is minutes of
 //! work that every training run would otherwise repeat. The cache folder has one folder for each
-//! encoder (named by a digest of its weights), in it files of up to [`CHUNK`] photos: safetensors,
-//! a tensor of 49 x 1,280 half-precision values for each photo, by its file name. A file is written
+//! trunk (named by a digest of its weights), in it files of up to [`CHUNK`] photos: safetensors,
+//! a tensor of 49 x 192 half-precision values for each photo, by its file name. A file is written
 //! when its photos are done, so a run that was stopped goes on where it was.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use half::f16;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::captioner::encoder::{Encoder, FEATURES, GRID, REGIONS, tensor_shapes};
+use crate::captioner::encoder::{Encoder, REGIONS, TRUNK_FEATURES, trunk_shapes};
 use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::weights::{Tensors, sha256, write_atomic};
@@ -25,10 +25,10 @@ pub const CHUNK: usize = 256;
 /// Photos between two looks at the stop flag: about a second.
 const SPAN: usize = 32;
 /// Values of one photo.
-const VALUES: usize = REGIONS * FEATURES;
+const VALUES: usize = REGIONS * TRUNK_FEATURES;
 /// Counts up when the pixels that the encoder is given or the form of the files change, so that
 /// old features are left.
-const FORM: &str = "pixels 1, grid 1";
+const FORM: &str = "pixels 1, trunk 1";
 
 /// How a photo is shown to the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,10 +42,10 @@ pub enum View {
     Part(u8),
 }
 
-/// The grid of a photo as it is kept, `[region, feature]`.
+/// What the trunk gives for a photo, as it is kept: `[region, feature]`, 49 x 192.
 pub type Grid = Box<[f16]>;
 
-/// Feature grids by photo and view.
+/// The trunk's grids by photo and view.
 #[derive(Debug, Default)]
 pub struct Features {
     grids: BTreeMap<String, Grid>,
@@ -146,7 +146,7 @@ impl Features {
                         for (wanted, row) in span.iter().zip(rows) {
                             grids
                                 .insert(wanted.key.clone(), row.iter().copied().map(f16::from_f32).collect());
-                            fresh.insert(&wanted.key, &[REGIONS, FEATURES], row);
+                            fresh.insert(&wanted.key, &[REGIONS, TRUNK_FEATURES], row);
                         }
                     }
                     Err(error) => {
@@ -192,11 +192,11 @@ fn name_of(image: &Path) -> Result<&str> {
         .ok_or_else(|| Error::Data(format!("{} has no file name in UTF-8", image.display())))
 }
 
-/// Digest of the encoder's weights and of the way that pixels are made.
+/// Digest of the trunk's weights and of the way that pixels are made.
 fn digest(encoder: &Tensors) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(FORM);
-    for (name, shape) in tensor_shapes() {
+    for (name, shape) in trunk_shapes() {
         hash.update(&name);
         for value in encoder.get(&name, &shape)? {
             hash.update(value.to_le_bytes());
@@ -216,7 +216,7 @@ fn read_folder(folder: &Path, wanted: &BTreeMap<String, Wanted<'_>>) -> Result<B
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
         let Ok(tensors) = Tensors::from_safetensors("features", &bytes) else { continue };
         for name in tensors.names().filter(|name| wanted.contains_key(*name)) {
-            if let Ok(grid) = tensors.get(name, &[REGIONS, FEATURES]) {
+            if let Ok(grid) = tensors.get(name, &[REGIONS, TRUNK_FEATURES]) {
                 grids.insert(name.into(), grid.iter().copied().map(f16::from_f32).collect());
             }
         }
@@ -230,8 +230,8 @@ fn compute(encoder: &Encoder, wanted: &Wanted<'_>) -> Result<Vec<f32>> {
     let bytes = std::fs::read(wanted.path).map_err(Error::io(wanted.path))?;
     let picture = Picture::from_bytes(&wanted.path.display().to_string(), &bytes)?;
     let picture = wanted.view.show(&picture, &wanted.key);
-    let grid = encoder.grid(encoder.input(&[picture]));
-    let regions = grid.reshape([FEATURES, GRID * GRID]).swap_dims(0, 1).into_data();
+    let grid = encoder.trunk(encoder.input(&[picture]));
+    let regions = grid.reshape([TRUNK_FEATURES, REGIONS]).swap_dims(0, 1).into_data();
     let values = regions
         .try_to_vec::<f32>()
         .map_err(|e| Error::Device(format!("the features can't be read back: {e:?}")))?;
@@ -245,12 +245,15 @@ mod tests {
 
     use super::*;
 
-    /// An encoder of zeros, but for the last biases: features 0.0, 0.5, 1.0, 1.5, 0.0, ...
+    /// The last bias of the trunk.
+    const LAST: &str = "encoder.blocks.11.project.bias";
+
+    /// A trunk of zeros, but for the last biases: features 0.0, 0.5, 1.0, 1.5, 0.0, ...
     fn toy() -> Tensors {
         let mut tensors = Tensors::new("toy");
-        for (name, shape) in tensor_shapes() {
+        for (name, shape) in crate::captioner::encoder::tensor_shapes() {
             let size = shape.iter().product();
-            let value = |i: usize| if name == "encoder.head.bias" { (i % 4) as f32 / 2.0 } else { 0.0 };
+            let value = |i: usize| if name == LAST { (i % 4) as f32 / 2.0 } else { 0.0 };
             tensors.insert(&name, &shape, (0..size).map(value).collect());
         }
         tensors
@@ -306,7 +309,7 @@ mod tests {
         };
         assert_eq!(run(&toy()), 0.5);
         let mut other = toy();
-        other.insert("encoder.head.bias", &[FEATURES], vec![2.0; FEATURES]);
+        other.insert(LAST, &[TRUNK_FEATURES], vec![2.0; TRUNK_FEATURES]);
         assert_eq!(run(&other), 2.0);
         for entry in std::fs::read_dir(&cache).unwrap() {
             for file in std::fs::read_dir(entry.unwrap().path()).unwrap() {

@@ -14,6 +14,8 @@ pub mod import;
 pub mod network;
 pub mod plain;
 pub mod reader;
+#[cfg(feature = "native")]
+pub mod top;
 pub mod words;
 
 use crate::error::{Error, Result};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::sense::{self, LyricsArguments};
 use super::{models_folder, print};
+use crate::captioner::top::EncoderTop;
 use crate::captioner::{Decoder, WORDS};
 use crate::corpus::flickr8k::{Flickr8k, Split};
 use crate::error::Result;
@@ -113,7 +114,8 @@ fn measure_captions(a: &CaptionsArguments, stop: &AtomicBool) -> Result<Value> {
     let mut features = super::progress::features(&a.features, &photos, &tensors.only("encoder."), stop)?;
     let grids: Vec<Grid> =
         split.iter().map(|c| features.take(&c.name, View::Whole)).collect::<Result<_>>()?;
-    let found = split_words(&captions(&decoder, &grids, a.beam)?);
+    let top = EncoderTop::load(&tensors, 0.0, Compute::cpu().device())?;
+    let found = split_words(&captions(&decoder, &top, &grids, a.beam)?);
     let references: Vec<_> = split.iter().map(|c| c.captions.clone()).collect();
     let scores = Scores::of(&found, &references);
     let [b1, b2, b3, b4] = scores.bleu.map(|b| round(b, 2));

@@ -275,6 +275,11 @@ fn positive(text: &str) -> std::result::Result<f64, String> {
     if value > 0.0 && value.is_finite() { Ok(value) } else { Err("a number above 0 is wanted".into()) }
 }
 
+fn not_negative(text: &str) -> std::result::Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "a number is wanted".to_string())?;
+    if value >= 0.0 && value.is_finite() { Ok(value) } else { Err("a number of at least 0 is wanted".into()) }
+}
+
 fn share(text: &str) -> std::result::Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "a number is wanted".to_string())?;
     if (0.0..1.0).contains(&value) { Ok(value) } else { Err("a number from 0 to below 1 is wanted".into()) }

