@@ -1,9 +1,10 @@
 //! Beam search: the likeliest sentence, not the likeliest word each time.
 
 use crate::captioner::network::{Network, State};
-use crate::captioner::words::{END, UNKNOWN};
+use crate::captioner::words::{END, UNKNOWN, Words};
 use crate::error::{Error, Result};
 use crate::nn::math::log_softmax;
+use crate::verse::keywords::is_stop_word;
 
 /// Words that a caption has at most.
 pub const MAX_WORDS: usize = 24;
@@ -35,6 +36,30 @@ impl Hypothesis {
     }
 }
 
+/// What a sentence must not say twice.
+///
+/// A network that has learned from its own captions says a noun again rather than none ("a man is
+/// riding a bike on a bike"). People do repeat themselves ("a brown dog and a white dog"), in one
+/// caption of thirteen, but nearly always have another way to say it ("two dogs").
+#[derive(Debug, Clone, Default)]
+pub struct Repetition {
+    /// Whether each id is a word with content, which "a" and "in" are not.
+    content: Vec<bool>,
+}
+
+impl Repetition {
+    /// The rule for a vocabulary: words with content are said once.
+    pub fn of(words: &Words) -> Self {
+        let content = |id| words.word(id).is_some_and(|word| !is_stop_word(word));
+        Self { content: (0..words.len()).map(content).collect() }
+    }
+
+    /// Whether a word must not follow what was said.
+    fn forbids(&self, said: &[usize], next: usize) -> bool {
+        self.content.get(next) == Some(&true) && said.contains(&next)
+    }
+}
+
 impl BeamSearch {
     /// A search that keeps `width` beginnings in view.
     ///
@@ -49,11 +74,17 @@ impl BeamSearch {
         Ok(Self { width, longest: MAX_WORDS })
     }
 
-    /// Sentences from a state (one row) that has read the picture, the best first.
+    /// Sentences from a state (one row) that has read the picture, the best first; none with a
+    /// repetition.
     ///
     /// # Errors
     /// The GPU does not answer.
-    pub async fn run(&self, network: &Network, mut state: State) -> Result<Vec<Hypothesis>> {
+    pub async fn run(
+        &self,
+        network: &Network,
+        mut state: State,
+        repetition: &Repetition,
+    ) -> Result<Vec<Hypothesis>> {
         let mut open = vec![Hypothesis::default()];
         let mut last = vec![END];
         let mut done: Vec<Hypothesis> = Vec::new();
@@ -68,7 +99,11 @@ impl BeamSearch {
                     let closes = id == END;
                     // An empty sentence says nothing, the unknown word is none, and at the
                     // longest only the end is left.
-                    if id == UNKNOWN || (closes && length == 0) || (!closes && length == self.longest) {
+                    if id == UNKNOWN
+                        || (closes && length == 0)
+                        || (!closes && length == self.longest)
+                        || repetition.forbids(&hypothesis.ids, id)
+                    {
                         continue;
                     }
                     next.push((hypothesis.log_prob + log_prob, row, id));
@@ -195,7 +230,8 @@ mod tests {
         for seed in 0..5 {
             let (network, grid) = (network(seed), grid(seed));
             let search = BeamSearch { width: 100, longest: 3 };
-            let found = block_on(search.run(&network, network.begin(&grid).unwrap())).unwrap();
+            let found = block_on(search.run(&network, network.begin(&grid).unwrap(), &Repetition::default()))
+                .unwrap();
             let mut all: Vec<Hypothesis> = sentences(3)
                 .into_iter()
                 .map(|ids| Hypothesis { log_prob: measure(&network, &grid, &ids), ids, attention: vec![] })
@@ -217,10 +253,37 @@ mod tests {
     }
 
     #[test]
+    fn words_with_content_are_said_once() {
+        let caption = "a man in a hat and a brown dog".split(' ').map(String::from);
+        let words = Words::from_captions([caption.collect::<Vec<_>>().as_slice()], 1);
+        let repetition = Repetition::of(&words);
+        let forbids = |said: &str, next: &str| {
+            let ids: Vec<usize> = said.split_whitespace().map(|word| words.id(word)).collect();
+            repetition.forbids(&ids, words.id(next))
+        };
+        assert!(forbids("brown", "brown") && forbids("a man and a", "man"));
+        assert!(!forbids("", "dog") && !forbids("a man in a hat and", "a") && !forbids("a man in", "in"));
+
+        // The search keeps to it: of three words, all of which may follow each other, none comes twice.
+        let (network, grid) = (network(9), grid(9));
+        let rule = Repetition { content: vec![false, false, true, true, true] };
+        let search = BeamSearch { width: 100, longest: 3 };
+        let found = block_on(search.run(&network, network.begin(&grid).unwrap(), &rule)).unwrap();
+        assert_eq!(found.len(), 3 + 3 * 2 + 3 * 2);
+        for Hypothesis { mut ids, .. } in found {
+            let said = ids.len();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), said);
+        }
+    }
+
+    #[test]
     fn a_narrow_beam_takes_the_likeliest_word_each_time() {
         let (network, grid) = (network(9), grid(9));
         let search = BeamSearch { width: 1, longest: 3 };
-        let found = block_on(search.run(&network, network.begin(&grid).unwrap())).unwrap();
+        let found =
+            block_on(search.run(&network, network.begin(&grid).unwrap(), &Repetition::default())).unwrap();
         let mut ids = Vec::new();
         let mut state = network.begin(&grid).unwrap();
         let mut last = END;

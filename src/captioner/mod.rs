@@ -23,7 +23,7 @@ use crate::nn::Compute;
 use crate::nn::stepper::read;
 use crate::picture::Picture;
 use crate::weights::{CONFIG, ModelFiles, Tensors};
-use beam::BeamSearch;
+use beam::{BeamSearch, Repetition};
 use decoder::DecoderConfig;
 use encoder::{Encoder, FEATURES, REGIONS};
 use network::Network;
@@ -76,6 +76,7 @@ pub struct Captioner {
 #[derive(Debug)]
 pub struct Decoder {
     words: Words,
+    repetition: Repetition,
     network: Network,
 }
 
@@ -137,7 +138,8 @@ impl Decoder {
                 format!("{WORDS} has {} entries, {CONFIG} says {}", words.len(), config.words),
             ));
         }
-        Ok(Self { words, network: Network::new(config, tensors, compute)? })
+        let repetition = Repetition::of(&words);
+        Ok(Self { words, repetition, network: Network::new(config, tensors, compute)? })
     }
 
     /// Puts a picture's features, `[49, 1280]`, into words.
@@ -145,7 +147,7 @@ impl Decoder {
     /// # Errors
     /// The GPU does not answer.
     pub async fn caption(&self, grid: &[f32], search: &BeamSearch) -> Result<Caption> {
-        let found = search.run(&self.network, self.network.begin(grid)?).await?;
+        let found = search.run(&self.network, self.network.begin(grid)?, &self.repetition).await?;
         let Some(best) = found.first() else { return Ok(Caption::default()) };
         let attention = best.attention.iter().cloned();
         let words = self.words.decode(&best.ids).into_iter().zip(attention);

@@ -21,7 +21,7 @@ use crate::captioner::words::{END, UNKNOWN, Words};
 use crate::captioner::{Caption, Decoder, WORDS};
 use crate::error::{Error, Result};
 use crate::evaluation::captions::{CiderD, bleu, cider_d};
-use crate::evaluation::meteor::Meteor;
+use crate::evaluation::meteor::{Meteor, meteor};
 use crate::lyricist::sampling::Rng;
 use crate::nn::math::log_softmax;
 use crate::nn::{Compute, block_on};
@@ -32,6 +32,8 @@ const CHORUS: usize = 32;
 /// Stands for the end of a caption where captions are compared: without it a sentence that breaks
 /// off ("a man in a") is as good as a whole one.
 const FULL_STOP: &str = ".";
+/// Name of the score that a captioner is chosen by.
+const CIDER: &str = "CIDEr-D";
 
 /// A photo to learn from.
 #[derive(Debug)]
@@ -56,36 +58,53 @@ pub struct Measured {
 /// Learning from what the network itself says (Rennie et al. 2017, arXiv 1612.00563): what was
 /// said is made likelier by how much better it is than the other captions said of the photo (the
 /// baseline of Luo 2020, arXiv 2003.09971, section 3), by CIDEr-D against the photo's captions, and
-/// METEOR beside it if that is asked for.
+/// METEOR and BLEU-1 beside it if that is asked for.
 #[derive(Debug)]
 pub struct SelfCritical {
     samples: usize,
     cider: CiderD,
     meteor: Meteor,
-    meteor_weight: f64,
+    references: Vec<Vec<Vec<String>>>,
+    weights: RewardWeights,
+}
+
+/// What scores from 0 to 1 count for beside CIDEr-D.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RewardWeights {
+    /// METEOR asks for all that people name, CIDEr-D for what is telling.
+    pub meteor: f64,
+    /// BLEU-1, of the one caption, asks for words that people used.
+    pub bleu: f64,
 }
 
 impl SelfCritical {
-    /// With so many captions said of each photo, against what people said of each. METEOR counts
-    /// `meteor_weight` times beside CIDEr-D; it asks for all that people name, CIDEr-D for what is
-    /// telling.
+    /// With so many captions said of each photo, against what people said of each.
     pub fn new<'a>(
         samples: usize,
-        meteor_weight: f64,
+        weights: RewardWeights,
         references: impl Iterator<Item = &'a [Vec<String>]> + Clone,
     ) -> Self {
         let ended = |caption: &Vec<String>| caption.iter().cloned().chain([FULL_STOP.into()]).collect();
         let whole: Vec<Vec<Vec<String>>> =
             references.clone().map(|captions| captions.iter().map(ended).collect()).collect();
         let bare: Vec<Vec<Vec<String>>> = references.map(<[_]>::to_vec).collect();
-        Self { samples, cider: CiderD::new(&whole), meteor: Meteor::new(&bare), meteor_weight }
+        let (cider, meteor) = (CiderD::new(&whole), Meteor::new(&bare));
+        Self { samples, cider, meteor, references: bare, weights }
+    }
+
+    fn name(&self) -> &'static str {
+        if self.weights.meteor > 0.0 || self.weights.bleu > 0.0 { "reward" } else { CIDER }
     }
 
     /// What a caption of that photo is worth.
     fn reward(&self, photo: usize, mut caption: Vec<String>) -> f64 {
         let mut reward = 0.0;
-        if self.meteor_weight > 0.0 {
-            reward += self.meteor_weight * self.meteor.score(photo, &caption);
+        if self.weights.meteor > 0.0 {
+            reward += self.weights.meteor * self.meteor.score(photo, &caption);
+        }
+        if self.weights.bleu > 0.0 {
+            let references = &self.references[photo..=photo];
+            reward += self.weights.bleu * bleu(std::slice::from_ref(&caption), references)[0];
         }
         if caption.len() < MAX_WORDS {
             caption.push(FULL_STOP.into());
@@ -297,7 +316,16 @@ impl<N: DecoderNetwork + ModuleDisplay + std::fmt::Debug> Task for CaptionerTask
                 words.map(|ids| self.words.decode(&ids)).collect()
             }
         };
-        Ok(cider_d(&found, &self.dev.references))
+        // The same mixture as is learned from, or the best model would be the one that learned least.
+        let weights = self.self_critical.as_ref().map(|critic| critic.weights).unwrap_or_default();
+        let mut score = cider_d(&found, &self.dev.references);
+        if weights.meteor > 0.0 {
+            score += weights.meteor * meteor(&found, &self.dev.references);
+        }
+        if weights.bleu > 0.0 {
+            score += weights.bleu * bleu(&found, &self.dev.references)[0];
+        }
+        Ok(score)
     }
 
     fn higher_is_better(&self) -> bool {
@@ -305,7 +333,7 @@ impl<N: DecoderNetwork + ModuleDisplay + std::fmt::Debug> Task for CaptionerTask
     }
 
     fn score_name(&self) -> &'static str {
-        "CIDEr-D"
+        self.self_critical.as_ref().map_or(CIDER, SelfCritical::name)
     }
 
     fn unit_name(&self) -> &'static str {
@@ -322,7 +350,7 @@ impl<N: DecoderNetwork + ModuleDisplay + std::fmt::Debug> Task for CaptionerTask
         let [b1, _, _, b4] = bleu(&found, &self.dev.references);
         let metrics = serde_json::json!({
             "beam": 3, "bleu_1": round(100.0 * b1, 2), "bleu_4": round(100.0 * b4, 2),
-            "cider_d": round(cider_d(&found, &self.dev.references), 4), "cider_d_greedy": round(score, 4),
+            "cider_d": round(cider_d(&found, &self.dev.references), 4), "validation": round(score, 4),
         });
         let manifest = Manifest {
             name: "captioner".into(),
@@ -350,7 +378,7 @@ impl<N: DecoderNetwork + ModuleDisplay + std::fmt::Debug> Task for CaptionerTask
             "model": "captioner", "config": self.config, "views": self.photos.first().map(|p| p.grids.len()),
             "smoothing": self.lesson.smoothing, "coverage": self.lesson.coverage,
             "feature_noise": self.feature_noise,
-            "encoder_rate": self.encoder_rate, "self_critical": self.self_critical.as_ref().map(|c| (c.samples, c.meteor_weight)),
+            "encoder_rate": self.encoder_rate, "self_critical": self.self_critical.as_ref().map(|c| (c.samples, c.weights.meteor, c.weights.bleu)),
             "words": self.words, "encoder": encoder, "batches": self.plans.identity(captions),
         })
     }

@@ -2,25 +2,13 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { launch, openPage, whenProblem, whenReady, whenSung } from "./browser.js";
-import { DIST, serveSite } from "./site.js";
+import { test } from "node:test";
+import { openPage, whenProblem, whenReady, whenSung } from "./browser.js";
+import { PICTURE, stage } from "./visits.js";
 
-const PICTURE = join(DIST, "samples", "cat.jpg");
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-let browser;
-let site;
-
-before(async () => {
-  [browser, site] = await Promise.all([launch(), serveSite()]);
-});
-
-after(async () => {
-  await browser?.close();
-  site?.close();
-});
+const there = stage();
 
 /** Fails with what axe-core has to say. */
 async function check(page, state) {
@@ -43,7 +31,7 @@ for (const [width, height] of [
   for (const colorScheme of ["light", "dark"]) {
     test(`axe-core has nothing to say at ${width} x ${height}, ${colorScheme}`, async () => {
       const context = { viewport: { width, height }, colorScheme, permissions: ["camera"] };
-      const opened = await openPage(browser, site, { query: "?device=cpu&lines=2", context });
+      const opened = await openPage(there.browser, there.site, { query: "?device=cpu&lines=2", context });
       const { page, assertQuiet } = opened;
       try {
         await check(page, "starting");
@@ -86,7 +74,7 @@ test("nothing is too wide, from a small phone to a wall", async () => {
     [820, 1180],
     [3840, 2160],
   ]) {
-    const opened = await openPage(browser, site, { query: "?device=cpu", context: { viewport: { width, height } } });
+    const opened = await openPage(there.browser, there.site, { query: "?device=cpu", context: { viewport: { width, height } } });
     try {
       await opened.page.setInputFiles("#file", PICTURE);
       await whenSung(opened.page);
@@ -107,7 +95,7 @@ test("nothing is too wide, from a small phone to a wall", async () => {
 });
 
 test("from a sample to a new song with the keyboard alone", async () => {
-  const opened = await openPage(browser, site, { query: "?device=cpu&songs=1&lines=2" });
+  const opened = await openPage(there.browser, there.site, { query: "?device=cpu&songs=1&lines=2" });
   const { page, assertQuiet } = opened;
   try {
     await whenReady(page);

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { launch, openPage, whenProblem, whenReady, whenSung } from "./browser.js";
-import { serveSite } from "./site.js";
+import { stage } from "./visits.js";
 
 const SCREENSHOTS = new URL("screenshots/", import.meta.url).pathname;
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
@@ -12,28 +12,15 @@ const DESK = { viewport: { width: 1440, height: 900 } };
 /** One short song on the CPU, as fast as it goes. */
 const QUICK = "?device=cpu&songs=1&lines=2&plain";
 
-let browser;
-let site;
+const there = stage();
+before(() => mkdir(SCREENSHOTS, { recursive: true }));
 
-before(async () => {
-  [browser, site] = await Promise.all([launch(), serveSite(), mkdir(SCREENSHOTS, { recursive: true })]);
-});
-
-after(async () => {
-  await browser?.close();
-  site?.close();
-});
-
-/** Opens a page for one test and closes it whatever happens. */
-async function withPage(options, work) {
-  const opened = await openPage(browser, site, options);
-  try {
+/** A page for one test, which must not complain. */
+const withPage = (options, work) =>
+  there.withPage(options, async (opened) => {
     await work(opened);
     opened.assertQuiet();
-  } finally {
-    await opened.close();
-  }
-}
+  });
 
 /** The songs on the sheet. @returns {Promise<string[]>} */
 const texts = (page) =>
@@ -154,7 +141,7 @@ test("a link writes the same song again, letter by letter, without the picture",
       },
     );
     const link = await copied(page, "link", 1);
-    assert.ok(link.startsWith(`${site.url}#song?`), link);
+    assert.ok(link.startsWith(`${there.site.url}#song?`), link);
     assert.match(link, /mood=sad&kind=ballad&rhyme=abab&lines=6&temperature=0\.55&.*seed=\d+&songwriter=[0-9a-f]{8}$/);
 
     await withPage({ query: `?device=cpu${new URL(link).hash}` }, async ({ page: other }) => {
@@ -728,7 +715,7 @@ test("fifty songs leave no more behind than five", async () => {
   // Code that V8 compiles better the longer it runs would count as memory of the page's.
   const plodding = await launch({ webgpu: false, flags: ["--js-flags=--no-opt --no-maglev --no-sparkplug"] });
   try {
-    const { page, assertQuiet } = await openPage(plodding, site, { query: QUICK });
+    const { page, assertQuiet } = await openPage(plodding, there.site, { query: QUICK });
     await sing(page);
     const session = await page.context().newCDPSession(page);
     const worker = await workerSession(session);

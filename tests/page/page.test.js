@@ -3,35 +3,18 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdir, readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { promisify } from "node:util";
 import { launch, openPage, whenProblem, whenReady, whenSung } from "./browser.js";
 import { DIST, serveSite } from "./site.js";
+import { PICTURE, stage } from "./visits.js";
 
-const PICTURE = join(DIST, "samples", "cat.jpg");
 const SCREENSHOTS = new URL("screenshots/", import.meta.url).pathname;
 
-let browser;
-let site;
+const there = stage();
+before(() => mkdir(SCREENSHOTS, { recursive: true }));
 
-before(async () => {
-  [browser, site] = await Promise.all([launch(), serveSite(), mkdir(SCREENSHOTS, { recursive: true })]);
-});
-
-after(async () => {
-  await browser?.close();
-  site?.close();
-});
-
-/** Opens a page for one test and closes it whatever happens. */
-async function withPage(options, work, where = site) {
-  const opened = await openPage(browser, where, options);
-  try {
-    await work(opened);
-  } finally {
-    await opened.close();
-  }
-}
+const { withPage } = there;
 
 /** Runs `work` in the page with clients of its own, one for each device; the page's client stays out of it. */
 const inWorkers = (page, devices, work, argument) =>
@@ -427,7 +410,7 @@ test("the command line and the page write the same songs", { skip: !process.env.
 test("a browser without WebGPU sings on the CPU", async () => {
   const plain = await launch({ webgpu: false });
   try {
-    const { page, assertQuiet } = await openPage(plain, site);
+    const { page, assertQuiet } = await openPage(plain, there.site);
     assert.equal(await page.evaluate(async () => (await navigator.gpu?.requestAdapter()) ?? null), null);
     await page.setInputFiles("#file", PICTURE);
     const { caption, song } = await whenSung(page);

@@ -1,35 +1,15 @@
 /** Ways in for pictures, and what is drawn of how they are seen and sung about. */
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
-import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { launch, openPage, whenReady, whenSung } from "./browser.js";
-import { DIST, serveSite } from "./site.js";
+import { test } from "node:test";
+import { whenReady, whenSung } from "./browser.js";
+import { PICTURE, stage } from "./visits.js";
 
-const PICTURE = join(DIST, "samples", "cat.jpg");
 const LINES = "?device=cpu&songs=1&lines=2";
 
-let browser;
-let site;
+const there = stage();
 
-before(async () => {
-  [browser, site] = await Promise.all([launch(), serveSite()]);
-});
-
-after(async () => {
-  await browser?.close();
-  site?.close();
-});
-
-/** @param {object} options @param {(opened: Awaited<ReturnType<typeof openPage>>) => Promise<void>} work */
-async function withPage(options, work) {
-  const opened = await openPage(browser, site, { query: LINES, ...options });
-  try {
-    await work(opened);
-  } finally {
-    await opened.close();
-  }
-}
+const withPage = (options, work) => there.withPage({ query: LINES, ...options }, work);
 
 /** Hands a file to the page as a drop or a paste would. */
 const hand = async (page, kind) => {
@@ -103,7 +83,7 @@ test("a camera that is refused gets a sentence and another chance", async () => 
     await page.waitForSelector("#camera-again:not([hidden])");
     assert.match(await page.textContent("#camera-text"), /may not use the camera\. Allow it/);
     assert.ok(await page.isDisabled("#camera-shoot"));
-    await page.context().grantPermissions(["camera"], { origin: site.origin });
+    await page.context().grantPermissions(["camera"], { origin: there.site.origin });
     await page.click("#camera-again");
     await page.waitForSelector("#camera-shoot:enabled");
     await page.click("#camera-close");

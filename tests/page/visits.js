@@ -1,11 +1,40 @@
 /** Whole visits to the page, for tests of what lies behind it: a site of one's own, a song, a second visit. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { openPage, whenSung } from "./browser.js";
+import { after, before } from "node:test";
+import { launch, openPage, whenSung } from "./browser.js";
 import { DIST, serveSite } from "./site.js";
 
 export const PICTURE = join(DIST, "samples", "cat.jpg");
 export const CPU = "?device=cpu";
+
+/**
+ * One browser and one site for all tests of a file, there while they run.
+ *
+ * @returns {{browser: import("playwright-core").Browser, site: import("./site.js").Site,
+ *   withPage: (options: object, work: (opened: any) => Promise<void>, where?: {origin: string, url: string}) => Promise<void>}}
+ *   `withPage` opens a page for one test, with the options of `openPage`, and closes it whatever happens
+ */
+export function stage() {
+  const there = {
+    async withPage(options, work, where = there.site) {
+      const opened = await openPage(there.browser, where, options);
+      try {
+        await work(opened);
+      } finally {
+        await opened.close();
+      }
+    },
+  };
+  before(async () => {
+    [there.browser, there.site] = await Promise.all([launch(), serveSite()]);
+  });
+  after(async () => {
+    await there.browser?.close();
+    there.site?.close();
+  });
+  return there;
+}
 
 /**
  * Serves the page and opens it for one test; closes both whatever happens.

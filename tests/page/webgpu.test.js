@@ -1,22 +1,12 @@
 /** One long visit on WebGPU (the emulated card: short songs), at both sizes: all that a visitor does. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { launch, openPage, whenReady, whenSung } from "./browser.js";
-import { serveSite } from "./site.js";
+import { test } from "node:test";
+import { openPage, whenReady, whenSung } from "./browser.js";
+import { stage } from "./visits.js";
 
 const SHORT = "?device=webgpu&songs=1&lines=1&plain";
 
-let browser;
-let site;
-
-before(async () => {
-  [browser, site] = await Promise.all([launch(), serveSite()]);
-});
-
-after(async () => {
-  await browser?.close();
-  site?.close();
-});
+const there = stage();
 
 for (const [width, height] of [
   [390, 844],
@@ -24,7 +14,7 @@ for (const [width, height] of [
 ]) {
   test(`a whole visit on WebGPU, ${width} x ${height}`, async () => {
     const context = { viewport: { width, height }, permissions: ["clipboard-read", "clipboard-write", "camera"] };
-    const { page, assertQuiet, close } = await openPage(browser, site, { query: SHORT, context });
+    const { page, assertQuiet, close } = await openPage(there.browser, there.site, { query: SHORT, context });
     const action = (name) => page.locator(`.song [data-action=${name}]`);
     // The emulated card draws the canvas, too: a picture takes its time.
     const download = async (name) => {
@@ -62,7 +52,7 @@ for (const [width, height] of [
       assert.ok(more.song.startsWith(first.song), more.song);
 
       // The link, in a page that knows nothing, on the same kind of device.
-      const other = await openPage(browser, site, { query: `${SHORT}${link.hash}`, context });
+      const other = await openPage(there.browser, there.site, { query: `${SHORT}${link.hash}`, context });
       try {
         const replayed = await whenSung(other.page);
         assert.deepEqual([replayed.song, replayed.caption], [first.song, first.caption]);

@@ -20,7 +20,7 @@ use crate::cli::{models_folder, progress, tell};
 use crate::corpus::flickr8k::{Captioned, Flickr8k, Split};
 use crate::error::{Error, Result};
 use crate::training::batches::Plans;
-use crate::training::captioner::{CaptionerTask, Learner, Measured, Photo, SelfCritical};
+use crate::training::captioner::{CaptionerTask, Learner, Measured, Photo, RewardWeights, SelfCritical};
 use crate::weights::{CONFIG, ModelFiles, Tensors};
 
 /// Options of `train captioner`.
@@ -91,6 +91,9 @@ pub struct CaptionerArguments {
     /// --self-critical
     #[arg(long, default_value_t = 0.0, value_name = "X")]
     pub meteor_weight: f64,
+    /// What BLEU-1 (from 0 to 1) counts for beside CIDEr-D, with --self-critical
+    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    pub bleu_weight: f64,
     /// Photos of a batch, each with all its captions
     #[arg(long, default_value_t = 32, value_parser = positive_count)]
     pub batch_photos: usize,
@@ -238,7 +241,8 @@ fn fit_network<N: DecoderNetwork + ModuleDisplay>(
     let task = CaptionerTask::<N> {
         self_critical: a.self_critical.then(|| {
             let references = train_set.iter().map(|c| c.captions.as_slice());
-            SelfCritical::new(a.samples as usize, a.meteor_weight, references)
+            let weights = RewardWeights { meteor: a.meteor_weight, bleu: a.bleu_weight };
+            SelfCritical::new(a.samples as usize, weights, references)
         }),
         plans,
         config: config.clone(),
