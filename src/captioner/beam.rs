@@ -29,18 +29,21 @@ pub struct Hypothesis {
 }
 
 impl Hypothesis {
-    /// Log-probability per symbol: without the division the search prefers short sentences, as
-    /// each further word costs.
+    /// Log-probability by length: without the division the search prefers short sentences, as each
+    /// further word costs (Wu et al. 2016, arXiv 1609.08144, section 7). With an exponent a little
+    /// above one, a sentence that tells more wins over one that is as likely word by word.
     fn score(&self) -> f32 {
-        self.log_prob / (self.ids.len() + 1) as f32
+        let symbols = (self.ids.len() + 1) as f32;
+        // symbols^1.25; roots are rounded alike everywhere, powers are not.
+        self.log_prob / (symbols * symbols.sqrt().sqrt())
     }
 }
 
 /// What a sentence must not say twice.
 ///
 /// A network that has learned from its own captions says a noun again rather than none ("a man is
-/// riding a bike on a bike"). People do repeat themselves ("a brown dog and a white dog"), in one
-/// caption of thirteen, but nearly always have another way to say it ("two dogs").
+/// riding a bike on a bike"). People repeat a word, in one caption of thirteen, nearly always to
+/// tell two things of a kind apart ("a brown dog and a white dog").
 #[derive(Debug, Clone, Default)]
 pub struct Repetition {
     /// Whether each id is a word with content, which "a" and "in" are not.
@@ -48,7 +51,8 @@ pub struct Repetition {
 }
 
 impl Repetition {
-    /// The rule for a vocabulary: words with content are said once.
+    /// The rule for a vocabulary: a word with content comes again only behind another one, which it
+    /// did not follow before.
     pub fn of(words: &Words) -> Self {
         let content = |id| words.word(id).is_some_and(|word| !is_stop_word(word));
         Self { content: (0..words.len()).map(content).collect() }
@@ -56,7 +60,11 @@ impl Repetition {
 
     /// Whether a word must not follow what was said.
     fn forbids(&self, said: &[usize], next: usize) -> bool {
-        self.content.get(next) == Some(&true) && said.contains(&next)
+        let has_content = |id: usize| self.content.get(id) == Some(&true);
+        let told_apart = said.last().is_some_and(|&last| {
+            has_content(last) && last != next && !said.windows(2).any(|pair| pair == [last, next])
+        });
+        has_content(next) && said.contains(&next) && !told_apart
     }
 }
 
@@ -253,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn words_with_content_are_said_once() {
+    fn words_with_content_come_again_only_to_tell_things_apart() {
         let caption = "a man in a hat and a brown dog".split(' ').map(String::from);
         let words = Words::from_captions([caption.collect::<Vec<_>>().as_slice()], 1);
         let repetition = Repetition::of(&words);
@@ -261,21 +269,22 @@ mod tests {
             let ids: Vec<usize> = said.split_whitespace().map(|word| words.id(word)).collect();
             repetition.forbids(&ids, words.id(next))
         };
-        assert!(forbids("brown", "brown") && forbids("a man and a", "man"));
-        assert!(!forbids("", "dog") && !forbids("a man in a hat and", "a") && !forbids("a man in", "in"));
+        for (said, next) in [("brown", "brown"), ("a man and a", "man"), ("brown dog and a brown", "dog")] {
+            assert!(forbids(said, next), "{said} {next}");
+        }
+        for (said, next) in
+            [("", "dog"), ("a man in a hat in", "a"), ("a man in", "in"), ("a dog and a brown", "dog")]
+        {
+            assert!(!forbids(said, next), "{said} {next}");
+        }
 
-        // The search keeps to it: of three words, all of which may follow each other, none comes twice.
+        // The search keeps to it: of three words, one of which has content, that comes at most once.
         let (network, grid) = (network(9), grid(9));
-        let rule = Repetition { content: vec![false, false, true, true, true] };
+        let rule = Repetition { content: vec![false, false, true, false, false] };
         let search = BeamSearch { width: 100, longest: 3 };
         let found = block_on(search.run(&network, network.begin(&grid).unwrap(), &rule)).unwrap();
-        assert_eq!(found.len(), 3 + 3 * 2 + 3 * 2);
-        for Hypothesis { mut ids, .. } in found {
-            let said = ids.len();
-            ids.sort_unstable();
-            ids.dedup();
-            assert_eq!(ids.len(), said);
-        }
+        assert_eq!(found.len(), 39 - 1 - 1 - 3 * 2);
+        assert!(found.iter().all(|h| h.ids.iter().filter(|&&id| id == 2).count() < 2));
     }
 
     #[test]
