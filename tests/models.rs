@@ -35,7 +35,16 @@ fn all_models_together_are_small() {
 #[test]
 fn manifests_say_licence_data_and_quality() {
     let bars: [(&str, &[(&str, f64)]); 2] = [
-        ("captioner", &[("bleu_1", 65.0), ("bleu_4", 21.0), ("cider_d", 0.55), ("distinct_share", 0.6)]),
+        (
+            "captioner",
+            &[
+                ("bleu_1", 66.0),
+                ("bleu_4", 21.0),
+                ("cider_d", 0.55),
+                ("meteor", 20.0),
+                ("distinct_share", 0.6),
+            ],
+        ),
         // The fewer, the better.
         ("lyricist", &[("bits_per_char", -1.9)]),
     ];

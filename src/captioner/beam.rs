@@ -30,12 +30,12 @@ pub struct Hypothesis {
 
 impl Hypothesis {
     /// Log-probability by length: without the division the search prefers short sentences, as each
-    /// further word costs (Wu et al. 2016, arXiv 1609.08144, section 7). With an exponent a little
+    /// further word costs (Wu et al. 2016, arXiv 1609.08144, section 7). With an exponent
     /// above one, a sentence that tells more wins over one that is as likely word by word.
     fn score(&self) -> f32 {
         let symbols = (self.ids.len() + 1) as f32;
-        // symbols^1.25; roots are rounded alike everywhere, powers are not.
-        self.log_prob / (symbols * symbols.sqrt().sqrt())
+        // symbols^1.5; roots are rounded alike everywhere, powers are not.
+        self.log_prob / (symbols * symbols.sqrt())
     }
 }
 
