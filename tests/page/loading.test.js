@@ -184,7 +184,7 @@ test("after one visit, all works without a network", async () => {
     assert.equal(await page.locator(".song").count(), 2);
     // The songs that stand there are not what is waited for.
     await page.evaluate(() => (document.getElementById("song").dataset.state = "old"));
-    await page.click("#samples button >> nth=1");
+    await page.click("#samples button >> nth=0");
     assert.notEqual((await whenSung(page)).caption, online.caption);
     await page.goto(`${site.url}index.html${CPU}`);
     await whenReady(page);
