@@ -61,10 +61,13 @@ impl Repetition {
     /// Whether a word must not follow what was said.
     fn forbids(&self, said: &[usize], next: usize) -> bool {
         let has_content = |id: usize| self.content.get(id) == Some(&true);
+        if !has_content(next) || !said.contains(&next) {
+            return false;
+        }
         let told_apart = said.last().is_some_and(|&last| {
             has_content(last) && last != next && !said.windows(2).any(|pair| pair == [last, next])
         });
-        has_content(next) && said.contains(&next) && !told_apart
+        !told_apart
     }
 }
 
